@@ -27,7 +27,7 @@ from domain.events import (
     OrderReplaced,
     TradingStateChanged,
 )
-from domain.wire import EVENT_HEADER_BYTES, LOW, UnknownRecordError
+from domain.wire import EVENT_HEADER_BYTES, LOW, TruncatedError, UnknownRecordError
 
 ORDER_ACCEPTED: Final = 1
 ORDER_REJECTED: Final = 2
@@ -199,14 +199,41 @@ def write_simple(out: BytesWriter, kind: i64, index: i64, a: i64, first: i64, se
     write_i64_le(out, second)
 
 
+def words_of_event(word: i64) -> i64:
+    """Length in words that the record with this first word must have; 0 for an unknown type."""
+    kind = word & 0xFF
+    if kind == ORDER_ACCEPTED or kind == ORDER_REJECTED:
+        return (5 if kind == ORDER_ACCEPTED else 4) + ((((word >> 56) & 0xFF) + 7) >> 3)
+    if kind == ORDER_EXECUTED:
+        return 9
+    if kind == ORDER_REPLACED:
+        return 7
+    if kind == INSTRUMENT_LISTED:
+        return 6
+    if kind == ORDER_CANCELLED or kind == ORDER_EXPIRED or kind == LEVEL_CHANGED:
+        return 5
+    return 3 if TRADING_STATE_CHANGED <= kind <= MASS_CANCELLED else 0
+
+
 def decode_events(record: bytes) -> list[Event]:
-    """Decode the events of one whole EventBatch (or of one part). Raises UnknownRecordError on a type not of ours."""
+    """Decode the events of one whole EventBatch (or of one part).
+
+    Raises UnknownRecordError on a type not of ours, TruncatedError on a record that is not whole.
+    """
     at: i64 = EVENT_HEADER_BYTES
     size: i64 = len(record)
     events: list[Event] = []
     while at < size:
+        if size - at < 8:
+            raise TruncatedError(f"{size - at} bytes at {at} are no event")
+        word = read_i64_le(record, at)
+        words = words_of_event(word)
+        if words == 0:
+            raise UnknownRecordError(f"event type {word & 0xFF} at {at}")
+        if (word >> 8) & 0xFF != words or size - at < words * 8:
+            raise TruncatedError(f"event of type {word & 0xFF} at {at} has the wrong length")
         events.append(decode_event(record, at))
-        at += ((read_i64_le(record, at) >> 8) & 0xFF) << 3
+        at += words * 8
     return events
 
 

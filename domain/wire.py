@@ -45,6 +45,7 @@ EVENT_MAGIC: Final = b"XBE1"
 COMMAND_HEADER_BYTES: Final = 48
 EVENT_HEADER_BYTES: Final = 112
 COMMAND_BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
+COMMANDS_PER_BATCH_MAX: Final = 65_535  # a command's index is a u16 in event records and order ids
 EVENT_CHAIN_AT: Final = 80
 LOW: Final = 0xFFFFFFFF
 
@@ -123,7 +124,7 @@ def write_submit(out: BytesWriter, command: SubmitOrder) -> None:
     """Append a SubmitOrder record."""
     params = command.side | (command.order_type << 8) | (command.time_in_force << 16)
     _write_head(out, SUBMIT_ORDER, 3, command.client_order_id, 0, params)
-    write_i64_le(out, command.account | (command.instrument << 32))
+    _write_pair(out, command.account, command.instrument)
     _write_pair(out, command.price_ticks, command.quantity)
     out.write(pack_client_order_id(command.client_order_id))
 
@@ -138,7 +139,7 @@ def _write_pair(out: BytesWriter, low: i64, high: i64) -> None:
 def write_cancel(out: BytesWriter, command: CancelOrder) -> None:
     """Append a CancelOrder record."""
     _write_head(out, CANCEL_ORDER, 3, command.client_order_id, 0, 0)
-    write_i64_le(out, command.account | (command.instrument << 32))
+    _write_pair(out, command.account, command.instrument)
     write_i64_le(out, command.order_id)
     out.write(pack_client_order_id(command.client_order_id))
 
@@ -146,7 +147,7 @@ def write_cancel(out: BytesWriter, command: CancelOrder) -> None:
 def write_replace(out: BytesWriter, command: ReplaceOrder) -> None:
     """Append a ReplaceOrder record."""
     _write_head(out, REPLACE_ORDER, 4, command.client_order_id, command.flags, 0)
-    write_i64_le(out, command.account | (command.instrument << 32))
+    _write_pair(out, command.account, command.instrument)
     write_i64_le(out, command.order_id)
     _write_pair(out, command.price_ticks, command.quantity)
     out.write(pack_client_order_id(command.client_order_id))
@@ -162,16 +163,16 @@ def write_command(out: BytesWriter, command: Command) -> None:
         write_replace(out, command)
     elif isinstance(command, MassCancel):
         _write_head(out, MASS_CANCEL, 2, b"", 0, command.side)
-        write_i64_le(out, command.account | (command.instrument << 32))
+        _write_pair(out, command.account, command.instrument)
     elif isinstance(command, SetTradingState):
         _write_head(out, SET_TRADING_STATE, 2, b"", 0, command.state)
-        write_i64_le(out, command.instrument << 32)
+        _write_pair(out, 0, command.instrument)
     elif isinstance(command, ClockTick):
         _write_head(out, CLOCK_TICK, 2, b"", 0, 0)
         write_i64_le(out, command.time_ns)
     elif isinstance(command, ListInstrument):
         _write_head(out, LIST_INSTRUMENT, 5, b"", 0, command.state)
-        write_i64_le(out, command.instrument << 32)
+        _write_pair(out, 0, command.instrument)
         _write_pair(out, command.tick_size, command.lot_size)
         write_i64_le(out, command.price_collar)
         out.write(command.symbol + bytes(8 - len(command.symbol)))
@@ -193,10 +194,12 @@ def encode_batch(
 ) -> bytes:
     """Seal command records, each one whole, into a CommandBatch of this release's version.
 
-    Raises OversizedError past COMMAND_BATCH_BYTES_MAX, ValueError where `session` is not 16 bytes.
+    Raises OversizedError past COMMAND_BATCH_BYTES_MAX or COMMANDS_PER_BATCH_MAX, ValueError where `session` is not 16 bytes.
     """
     if len(session) != 16:
         raise ValueError("a session is 16 bytes")
+    if len(records) > COMMANDS_PER_BATCH_MAX:
+        raise OversizedError(f"{len(records)} commands; at most {COMMANDS_PER_BATCH_MAX}")
     tail = BytesWriter()
     write_i64_le(tail, WIRE_VERSION | (RULES_VERSION << 16) | (len(records) << 32))
     tail.write(session)
@@ -247,6 +250,8 @@ def check_batch(batch: bytes) -> CommandHeader:
     found = count_records(batch)
     if found != count:
         raise TruncatedError(f"{found} records where the header says {count}")
+    if count > COMMANDS_PER_BATCH_MAX:
+        raise OversizedError(f"{count} commands; at most {COMMANDS_PER_BATCH_MAX}")
     number = read_i64_le(batch, 32)
     return CommandHeader(batch[16:32], number, read_i64_le(batch, 40), count, version, rules)
 
@@ -414,10 +419,14 @@ def seal_events(image: bytes, previous: bytes, record_bytes_max: int) -> tuple[l
 
 def join_events(records: list[bytes]) -> bytes:
     """Put the parts of one EventBatch, in order, together again as one record. Raises WireError if one is missing."""
-    if len(records) == 1 and records[0][21] == 1 and records[0][22:24] == b"\x00\x00":
+    if len(records) == 0:
+        raise TruncatedError("no part at all")
+    first = decode_event_header(records[0])
+    if len(records) == 1 and first.last and first.part == 0:
+        if len(records[0]) - EVENT_HEADER_BYTES != first.body_length:
+            raise TruncatedError(f"position {first.position}: not {first.body_length} bytes of body")
         return records[0]
     body = BytesWriter()
-    first = decode_event_header(records[0])
     for part in range(len(records)):
         header = decode_event_header(records[part])
         if header.part != part or header.position != first.position or header.chain != first.chain:
