@@ -26,6 +26,7 @@ from typing import Final
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
+from domain.codes import COMMANDS_PER_BATCH_MAX
 from domain.commands import (
     CancelOrder,
     ClockTick,
@@ -45,7 +46,6 @@ EVENT_MAGIC: Final = b"XBE1"
 COMMAND_HEADER_BYTES: Final = 48
 EVENT_HEADER_BYTES: Final = 112
 COMMAND_BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
-COMMANDS_PER_BATCH_MAX: Final = 65_535  # a command's index is a u16 in event records and order ids
 EVENT_CHAIN_AT: Final = 80
 LOW: Final = 0xFFFFFFFF
 

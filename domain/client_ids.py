@@ -1,0 +1,174 @@
+"""Which client order ids were used since an instrument last closed, and by which order.
+
+An id is kept as a 126-bit hash of (account, instrument, trading day, id), with a 31-bit digest of the order's body:
+four words an id, forgotten when the instrument closes (its day goes up, so old entries are never met again, and a
+growing table drops them). The hash is salted by the shard's first batch, so no one can prepare collisions.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from librt.strings import read_i64_le
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
+from domain.tables import LOW, zeros
+
+HIGH_BITS: Final = 0x80808080
+WORDS: Final = 4
+SUM_BITS: Final = 0x1FFFFFFFFFFFFFFF
+
+
+def well_formed(data: bytes, at: i64, length: i64) -> bool:
+    """Whether `length` bytes at `at` are printable ASCII (0x21 to 0x7E), padded with NUL to whole words."""
+    while length > 0:
+        word = read_i64_le(data, at)
+        for half in range(2):
+            four = (word >> (half << 5)) & LOW
+            shown = length if length < 4 else 4
+            if shown < 0:
+                shown = 0
+            used: i64 = (1 << (shown << 3)) - 1
+            if four & ~used != 0 or four & HIGH_BITS != 0:
+                return False
+            wanted = HIGH_BITS & used
+            if ((four + 0x5F5F5F5F) & wanted) != wanted or ((four + 0x01010101) & wanted) != 0:
+                return False
+            length -= 4
+        at += 8
+    return True
+
+
+def _mix(lane: i64, chunk: i64, factor: i64) -> i64:
+    product = (lane ^ chunk) * factor
+    return (product ^ (product >> 32)) & LOW
+
+
+@final
+class ClientIds:
+    """The table. A search leaves its hash in `first` and `second` for the `add` that follows it."""
+
+    def __init__(self, salt: bytes) -> None:
+        self.used: i64 = 0  # slots in use, those of past days included
+        self.live: i64 = 0
+        self.mask: i64 = 1023
+        self.cells: vec[i64] = zeros(1024 * WORDS)
+        self.seed_1: i64 = read_i64_le(salt, 0) & LOW
+        self.seed_2: i64 = (read_i64_le(salt, 0) >> 32) & LOW
+        self.seed_3: i64 = read_i64_le(salt, 8) & LOW
+        self.seed_4: i64 = (read_i64_le(salt, 8) >> 32) & LOW
+        self.first: i64 = 0
+        self.second: i64 = 0
+        # By instrument: its trading day, its ids of that day, and a sum over them that takes part in the state hash.
+        self.days: vec[i64] = zeros(1)
+        self.counts: vec[i64] = zeros(1)
+        self.sums: vec[i64] = zeros(1)
+
+    def cover(self, instrument: i64) -> None:
+        """Make room for an instrument's number."""
+        while len(self.days) <= instrument:
+            self.days = append(self.days, 0)
+            self.counts = append(self.counts, 0)
+            self.sums = append(self.sums, 0)
+
+    def close(self, instrument: i64) -> None:
+        """Forget an instrument's ids: its next trading day begins."""
+        self.days[instrument] = self.days[instrument] + 1
+        self.live -= self.counts[instrument]
+        self.counts[instrument] = 0
+        self.sums[instrument] = 0
+
+    def find(self, account: i64, instrument: i64, data: bytes, at: i64, length: i64) -> i64:
+        """Cell of the id of `length` bytes at `at`, or -1."""
+        h1, h2, h3, h4 = self.seed_1, self.seed_2, self.seed_3, self.seed_4
+        words = (length + 7) >> 3
+        day = self.days[instrument] & 0x7FFF
+        word = account | (length << 20) | (instrument << 32) | (day << 48)
+        while True:
+            low = word & LOW
+            high = (word >> 32) & LOW
+            h1 = _mix(_mix(h1, low, 0x2C1B3C6D), high, 0x297A2D39)
+            h2 = _mix(_mix(h2, low, 0x1B56C4E9), high, 0x4CF5AD43)
+            h3 = _mix(_mix(h3, low, 0x6A09E667), high, 0x3C6EF372 | 1)
+            h4 = _mix(_mix(h4, low, 0x510E527F), high, 0x1F83D9AB)
+            if words == 0:
+                break
+            word = read_i64_le(data, at)
+            at += 8
+            words -= 1
+        h1 = _mix(h1, h4, 0x45D9F3B1)
+        h3 = _mix(h3, h2, 0x5BE0CD19)
+        self.first = h1 | ((h2 & 0x7FFFFFFF) << 32)
+        self.second = h3 | ((h4 & 0x7FFFFFFF) << 32)
+        return self._search()
+
+    def _search(self) -> i64:
+        cells = self.cells
+        mask = self.mask
+        slot = self.first & mask
+        while True:
+            cell = slot << 2
+            if cells[cell + 2] == 0:
+                return -1
+            if cells[cell] == self.first and cells[cell + 1] == self.second:
+                return cell
+            slot = (slot + 1) & mask
+
+    def order_id(self, cell: i64) -> i64:
+        """The order that used the id."""
+        return self.cells[cell + 2]
+
+    def digest(self, cell: i64) -> i64:
+        """The digest of its body."""
+        return self.cells[cell + 3] >> 32
+
+    def add(self, order_id: i64, digest: i64, instrument: i64) -> None:
+        """Remember the id that `find` just missed."""
+        if self.used * 4 >= (self.mask + 1) * 3:
+            self._rebuild()
+        day = self.days[instrument] & 0x7FFF
+        self._put(self.first, self.second, order_id, (digest << 32) | instrument | (day << 16))
+        self.live += 1
+        self.counts[instrument] = self.counts[instrument] + 1
+        self.sums[instrument] = self.mixed(instrument, self.first, self.second, order_id, digest)
+
+    def mixed(self, instrument: i64, first: i64, second: i64, order_id: i64, digest: i64) -> i64:
+        """The instrument's sum with one more id: the order in which ids came does not matter to it."""
+        entry = (first ^ (second >> 1) ^ (order_id & SUM_BITS) ^ (digest << 20)) & SUM_BITS
+        return (self.sums[instrument] + entry) & SUM_BITS
+
+    def _put(self, first: i64, second: i64, order_id: i64, rest: i64) -> None:
+        cells = self.cells
+        mask = self.mask
+        slot = first & mask
+        while cells[(slot << 2) + 2] != 0:
+            slot = (slot + 1) & mask
+        cell = slot << 2
+        cells[cell] = first
+        cells[cell + 1] = second
+        cells[cell + 2] = order_id
+        cells[cell + 3] = rest
+        self.used += 1
+
+    def _rebuild(self) -> None:
+        """Make room: keep what is of each instrument's present day, in a table at most half full."""
+        old = self.cells
+        end = (self.mask + 1) << 2
+        size: i64 = 1024
+        while size < self.live * 2:
+            size = size << 1
+        self.cells = zeros(size << 2)
+        self.mask = size - 1
+        self.used = 0
+        cell: i64 = 0
+        while cell < end:
+            if self.is_of_today(old, cell):
+                self._put(old[cell], old[cell + 1], old[cell + 2], old[cell + 3])
+            cell += WORDS
+
+    def is_of_today(self, cells: vec[i64], cell: i64) -> bool:
+        """Whether a cell holds an id of its instrument's present trading day."""
+        rest = cells[cell + 3]
+        day = (rest >> 16) & 0x7FFF
+        return cells[cell + 2] != 0 and (self.days[rest & 0xFFFF] & 0x7FFF) == day

@@ -1,0 +1,235 @@
+"""The engine's hash tables and its sorted set of prices, all in flat `vec[i64]` without an object a key.
+
+Guarantees: lookups and changes take a bounded number of steps whatever the price range; nothing here depends on
+Python's own hashing, so two processes behave alike. No multiplication passes 2**63 (see `domain.codes`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
+LOW: Final = 0xFFFFFFFF
+ABSENT: Final = -1
+
+
+def zeros(count: i64) -> vec[i64]:
+    """A vector of `count` zeros, made without a Python list as long."""
+    cells = vec[i64](capacity=count)
+    for _ in range(count):
+        cells = append(cells, 0)
+    return cells
+
+
+def lowest_bit(mask: i64) -> i64:
+    """Index of the lowest set bit of a 32-bit mask that is not 0."""
+    index: i64 = 0
+    if mask & 0xFFFF == 0:
+        index = 16
+        mask = mask >> 16
+    if mask & 0xFF == 0:
+        index += 8
+        mask = mask >> 8
+    if mask & 0xF == 0:
+        index += 4
+        mask = mask >> 4
+    if mask & 0x3 == 0:
+        index += 2
+        mask = mask >> 2
+    if mask & 0x1 == 0:
+        index += 1
+    return index
+
+
+def highest_bit(mask: i64) -> i64:
+    """Index of the highest set bit of a 32-bit mask that is not 0."""
+    index: i64 = 0
+    if mask >> 16 != 0:
+        index = 16
+        mask = mask >> 16
+    if mask >> 8 != 0:
+        index += 8
+        mask = mask >> 8
+    if mask >> 4 != 0:
+        index += 4
+        mask = mask >> 4
+    if mask >> 2 != 0:
+        index += 2
+        mask = mask >> 2
+    if mask >> 1 != 0:
+        index += 1
+    return index
+
+
+@final
+class IdMap:
+    """Positive 64-bit keys to non-negative values: open addressing, linear probing, no tombstones.
+
+    Two words a slot, at most 60 % full. `salt` spreads keys that a client may choose (prices).
+    """
+
+    def __init__(self, salt: int = 0) -> None:
+        self.count: i64 = 0
+        self.mask: i64 = 1023
+        self.slots: vec[i64] = zeros(2048)
+        low: i64 = (0x2C1B3C6D + salt) & 0x3FFFFFFF
+        self.low_factor: i64 = low | 1
+        self.high_factor: i64 = 0x297A2D39
+
+    def home(self, key: i64) -> i64:
+        """Where the search for `key` begins."""
+        return (((key & LOW) * self.low_factor + (key >> 32) * self.high_factor) >> 20) & self.mask
+
+    def get(self, key: i64) -> i64:
+        """The value, or ABSENT."""
+        slots = self.slots
+        mask = self.mask
+        at = self.home(key)
+        while True:
+            found = slots[at << 1]
+            if found == key:
+                return slots[(at << 1) + 1]
+            if found == 0:
+                return ABSENT
+            at = (at + 1) & mask
+
+    def put(self, key: i64, value: i64) -> None:
+        """Set the value of a key, new or known."""
+        slots = self.slots
+        mask = self.mask
+        at = self.home(key)
+        while True:
+            found = slots[at << 1]
+            if found == key:
+                slots[(at << 1) + 1] = value
+                return
+            if found == 0:
+                break
+            at = (at + 1) & mask
+        slots[at << 1] = key
+        slots[(at << 1) + 1] = value
+        self.count += 1
+        if self.count * 5 > (mask + 1) * 3:
+            self._grow()
+
+    def remove(self, key: i64) -> None:
+        """Forget a key, if it is there, moving back what was pushed past it."""
+        slots = self.slots
+        mask = self.mask
+        at = self.home(key)
+        while True:
+            found = slots[at << 1]
+            if found == 0:
+                return
+            if found == key:
+                break
+            at = (at + 1) & mask
+        self.count -= 1
+        gap = at
+        while True:
+            at = (at + 1) & mask
+            moved = slots[at << 1]
+            if moved == 0:
+                break
+            # It may fill the gap if its home does not lie between the gap and itself.
+            if ((at - self.home(moved)) & mask) >= ((at - gap) & mask):
+                slots[gap << 1] = moved
+                slots[(gap << 1) + 1] = slots[(at << 1) + 1]
+                gap = at
+        slots[gap << 1] = 0
+
+    def _grow(self) -> None:
+        old = self.slots
+        size = (self.mask + 1) << 1
+        self.mask = size - 1
+        fresh = zeros(size << 1)
+        at: i64 = 0
+        while at < size:
+            key = old[at]
+            if key != 0:
+                home = self.home(key)
+                while fresh[home << 1] != 0:
+                    home = (home + 1) & self.mask
+                fresh[home << 1] = key
+                fresh[(home << 1) + 1] = old[at + 1]
+            at += 2
+        self.slots = fresh
+
+
+HEIGHTS: Final = 7  # 7 × 5 bits cover every price
+
+
+@final
+class PriceIndex:
+    """The occupied prices of every side of every book, sorted: a 32-ary bitmap tree whose words live in one IdMap.
+
+    A price costs memory only while it is occupied, and a step to the next one only looks at words on its path.
+    """
+
+    def __init__(self, salt: int = 0) -> None:
+        self.words: IdMap = IdMap(salt)
+
+    def add(self, side_id: i64, step: i64) -> None:
+        """Mark price number `step` (price ÷ tick) of a side as occupied."""
+        words = self.words
+        for height in range(HEIGHTS):
+            key = (side_id << 40) | (height << 36) | (step >> 5)
+            mask = words.get(key)
+            bit: i64 = 1
+            bit = bit << (step & 31)
+            if mask != ABSENT:
+                words.put(key, mask | bit)
+                return
+            words.put(key, bit)
+            step = step >> 5
+
+    def discard(self, side_id: i64, step: i64) -> None:
+        """Mark it as empty."""
+        words = self.words
+        for height in range(HEIGHTS):
+            key = (side_id << 40) | (height << 36) | (step >> 5)
+            bit: i64 = 1
+            bit = bit << (step & 31)
+            mask = words.get(key) & ~bit
+            if mask != 0:
+                words.put(key, mask)
+                return
+            words.remove(key)
+            step = step >> 5
+
+    def above(self, side_id: i64, step: i64) -> i64:
+        """The lowest occupied step above `step`, or ABSENT."""
+        words = self.words
+        for height in range(HEIGHTS):
+            mask = words.get((side_id << 40) | (height << 36) | (step >> 5))
+            if mask != ABSENT:
+                shift = (step & 31) + 1
+                mask = (mask >> shift) << shift
+                if mask != 0:
+                    step = ((step >> 5) << 5) + lowest_bit(mask)
+                    return self._descend(side_id, height, step, True)
+            step = step >> 5
+        return ABSENT
+
+    def below(self, side_id: i64, step: i64) -> i64:
+        """The highest occupied step below `step`, or ABSENT."""
+        words = self.words
+        for height in range(HEIGHTS):
+            mask = words.get((side_id << 40) | (height << 36) | (step >> 5))
+            if mask != ABSENT:
+                bit: i64 = 1
+                mask = mask & ((bit << (step & 31)) - 1)
+                if mask != 0:
+                    step = ((step >> 5) << 5) + highest_bit(mask)
+                    return self._descend(side_id, height, step, False)
+            step = step >> 5
+        return ABSENT
+
+    def _descend(self, side_id: i64, height: i64, step: i64, lowest: bool) -> i64:
+        while height > 0:
+            height -= 1
+            mask = self.words.get((side_id << 40) | (height << 36) | step)
+            step = (step << 5) + (lowest_bit(mask) if lowest else highest_bit(mask))
+        return step
