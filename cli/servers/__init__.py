@@ -1,0 +1,12 @@
+"""Real PostgreSQL and Redis servers that belong to one data folder.
+
+Guarantees: a server started here listens on Unix sockets only, survives the terminal's Ctrl-C and
+the death of whoever started it, is found again through its data folder, and is only ever stopped
+by the pid that was proved to serve it.
+"""
+
+from cli.servers.postgres import EmbeddedPostgres
+from cli.servers.processes import ServerError
+from cli.servers.redis import EmbeddedRedis
+
+__all__ = ["EmbeddedPostgres", "EmbeddedRedis", "ServerError"]
