@@ -7,7 +7,6 @@ runs two. fsync is on.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from cli.servers.processes import ServerError
 
 log = structlog.get_logger(__name__)
 
+PROGRAM = "postgres"
 USER = "crossbook"
 SOCKET_NAME = ".s.PGSQL.5432"
 START_WAIT_S = 120.0
@@ -85,7 +85,7 @@ class EmbeddedPostgres:
         if self._child is not None:
             self._child.poll()  # collects it where it ended
         pid = self._recorded()[0]
-        return pid if processes.serves(pid, self.data_dir) else None
+        return pid if processes.serves(pid, self.data_dir, PROGRAM) else None
 
     def start(self) -> None:
         """Make sure that the server runs and answers. Raises ServerError, with the end of its log,
@@ -105,7 +105,7 @@ class EmbeddedPostgres:
     def _stop(self) -> None:
         pid = self.pid
         if pid is not None:
-            processes.stop(pid, STOP_STEPS, self.data_dir)
+            processes.stop(pid, STOP_STEPS, self.data_dir, PROGRAM)
             log.info("postgres stopped", pid=pid)
         if self._child is not None:
             self._child.wait(timeout=5)
@@ -232,9 +232,8 @@ class EmbeddedPostgres:
     def _end_leftovers(self) -> None:
         """End processes of this data folder that have no postmaster any more, and drop its lock
         files."""
-        for pid in processes.all_serving(self.data_dir):
-            if pid != os.getpid():
-                processes.stop(pid, ((signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)), self.data_dir)
+        for pid in processes.all_serving(self.data_dir, PROGRAM):
+            processes.stop(pid, STOP_STEPS[1:], self.data_dir, PROGRAM)
         # A pid in these may be a zombie's, or by now another program's: PostgreSQL would refuse to
         # start.
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)

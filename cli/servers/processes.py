@@ -1,8 +1,8 @@
 """Starting, recognising and stopping server processes.
 
-Guarantees: a process counts as a folder's server only while it is alive and works in that folder,
-so a pid that the system has given to another program is never signalled; and one folder's server
-is started or stopped by one of us at a time.
+Guarantees: a process counts as a folder's server only while it is alive, of that program, and
+works in that folder, so a pid that the system has given to another program is never signalled; and
+one folder's server is started or stopped by one of us at a time.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ class ServerError(RuntimeError):
     """A server could not be started or stopped; the message says what to do."""
 
 
-def serves(pid: int | None, folder: Path) -> bool:
-    """Whether `pid` is alive and works in `folder`. Raises ServerError where we may not know."""
+def serves(pid: int | None, folder: Path, program: str) -> bool:
+    """Whether `pid` is a living `program` that works in `folder`.
+
+    Raises ServerError where we may not know.
+    """
     if pid is None or pid <= 0:
         return False
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if process.status() == psutil.STATUS_ZOMBIE or process.name() != program:
             return False
         return Path(process.cwd()).resolve() == folder.resolve()
     except (psutil.NoSuchProcess, FileNotFoundError):
@@ -48,15 +51,15 @@ def serves(pid: int | None, folder: Path) -> bool:
         ) from error
 
 
-def all_serving(folder: Path) -> list[int]:
-    """Every process of ours that works in `folder`: a server, or the children that a killed one
-    left behind."""
+def all_serving(folder: Path, program: str) -> list[int]:
+    """Every `program` of ours that works in `folder`: a server, or what a killed one left
+    behind."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder.resolve():
+            if process.name() == program and serves(process.pid, folder, program):
                 found.append(process.pid)
-        except (psutil.Error, OSError):
+        except (psutil.Error, ServerError):
             continue  # gone meanwhile, or another user's: not ours to touch
     return found
 
@@ -78,13 +81,15 @@ def spawn(
         )
 
 
-def stop(pid: int, steps: Sequence[tuple[signal.Signals, float]], folder: Path) -> None:
+def stop(
+    pid: int, steps: Sequence[tuple[signal.Signals, float]], folder: Path, program: str
+) -> None:
     """Send each signal in turn and wait its seconds, until `pid` no longer serves `folder`.
 
     Raises ServerError where it outlives them all.
     """
     for number, wait_s in steps:
-        if not serves(pid, folder):
+        if not serves(pid, folder, program):
             return
         os.kill(pid, number)
         try:
@@ -93,7 +98,7 @@ def stop(pid: int, steps: Sequence[tuple[signal.Signals, float]], folder: Path) 
             continue
         except psutil.NoSuchProcess:
             return
-    if serves(pid, folder):
+    if serves(pid, folder, program):
         raise ServerError(f"process {pid}, which serves {folder}, does not end")
 
 

