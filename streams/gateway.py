@@ -1,0 +1,209 @@
+"""The gateway of one API process on the embedded log: writes through sequencers, learns outcomes from the event log.
+
+Guarantees: an outcome is told only from the event log; the memory of recent outcomes, the waiters and the lag are
+bounded; a session that the engine has forgotten is replaced by a new one and its last batch reported as not written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from commands.protocols import BehindError, NotWrittenError, Receipt
+from commands.sequencer import Limits, Sequencer
+from domain.batch import EventBatch
+from domain.codes import APPLIED
+from domain.outcomes import Outcome, outcomes_of
+from streams.logs import SQLiteCommandLog, SQLiteEventLog
+from streams.wake import WakeReceiver, WakeSender
+
+log = logging.getLogger(__name__)
+POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class GatewayLimits:
+    """Bounds of one gateway."""
+
+    lag_batches_max: int = 2_000
+    outcomes_kept: int = 1_024
+    read_batches_max: int = 32
+
+
+class ProgressBoard:
+    """How far the matcher and each sink got, and who waits for it."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, int], int] = {}
+        self._waiting: dict[tuple[str, int], list[tuple[int, int, asyncio.Future[bool]]]] = {}
+        self._serial = itertools.count()
+
+    def at(self, sink: str, shard: int) -> int:
+        """The last position heard of, 0 where nothing was heard."""
+        return self._at.get((sink, shard), 0)
+
+    def advance(self, sink: str, shard: int, position: int) -> None:
+        """A sink has applied `position`."""
+        key = (sink, shard)
+        if position <= self._at.get(key, 0):
+            return
+        self._at[key] = position
+        waiting = self._waiting.get(key)
+        while waiting and waiting[0][0] <= position:
+            _, _, future = heapq.heappop(waiting)
+            if not future.done():
+                future.set_result(True)
+
+    async def reached(self, sink: str, shard: int, position: int, wait_s: float) -> bool:
+        """Wait until `sink` has applied `position`; False where it did not within `wait_s` seconds."""
+        key = (sink, shard)
+        if self._at.get(key, 0) >= position:
+            return True
+        if wait_s <= 0:
+            return False
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting.setdefault(key, []), (position, next(self._serial), future))
+        try:
+            return await asyncio.wait_for(future, wait_s)
+        except TimeoutError:
+            return self._at.get(key, 0) >= position
+
+
+class _Shard:
+    """One shard as this gateway sees it."""
+
+    def __init__(self, sequencer: Sequencer, events: SQLiteEventLog) -> None:
+        self.sequencer = sequencer
+        self.events = events
+        self.matched = events.tail().position
+        self.sessions = {sequencer.session}
+        self.results: OrderedDict[int, EventBatch] = OrderedDict()
+
+
+class EmbeddedGateway:
+    """The `Gateway` of commands.protocols over SQLite logs; `progress` is its `Progress`."""
+
+    def __init__(
+        self, log_dir: Path, run_dir: Path, shards: int, *, limits: GatewayLimits, batching: Limits
+    ) -> None:
+        self._limits = limits
+        self._wake = WakeReceiver(run_dir, "api")
+        self._sender = WakeSender(run_dir)
+        self.progress = ProgressBoard()
+        self.command_logs = [SQLiteCommandLog(log_dir, shard) for shard in range(shards)]
+        self._shards = [self._open(commands, log_dir, batching) for commands in self.command_logs]
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._wake.fileno(), self._on_wake)
+        self._poller = self._loop.create_task(self._poll())
+
+    def _open(self, commands: SQLiteCommandLog, log_dir: Path, batching: Limits) -> _Shard:
+        number = commands.shard
+
+        def on_written(position: int) -> None:
+            self._sender.send("matching", "commands", number, position)
+
+        sequencer = Sequencer(commands, limits=batching, on_written=on_written)
+        sequencer.last_position = commands.head()
+        return _Shard(sequencer, SQLiteEventLog(log_dir, number))
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    async def write(self, shard: int, records: Sequence[bytes]) -> Receipt:
+        """See `commands.protocols.Gateway.write`."""
+        own = self._shards[shard]
+        if own.sequencer.last_position - own.matched > self._limits.lag_batches_max:
+            raise BehindError(f"the matcher of shard {shard} is {self.lag(shard)} batches behind")
+        own.sessions.add(own.sequencer.session)
+        return await own.sequencer.write(records)
+
+    def wrote(self, shard: int, position: int) -> None:
+        """Something else in this process wrote to the command log: wake the matcher."""
+        sequencer = self._shards[shard].sequencer
+        sequencer.last_position = max(sequencer.last_position, position)
+        self._sender.send("matching", "commands", shard, position)
+
+    async def outcomes(self, receipt: Receipt, wait_s: float) -> list[Outcome] | None:
+        """See `commands.protocols.Gateway.outcomes`. Raises NotWrittenError where the engine took it for a repeat."""
+        if not await self.progress.reached("matcher", receipt.shard, receipt.position, wait_s):
+            return None
+        own = self._shards[receipt.shard]
+        batch = own.results.get(receipt.position)
+        if batch is None:
+            batch = await asyncio.to_thread(own.events.at, receipt.position)
+        if batch is None:
+            return None
+        if batch.header.status != APPLIED:
+            raise NotWrittenError("the engine took the batch for a repeat of a forgotten session")
+        return outcomes_of(batch.record, receipt.first_index, receipt.count)
+
+    def matched(self, shard: int) -> int:
+        """The last position known to be matched."""
+        return self._shards[shard].matched
+
+    def written(self, shard: int) -> int:
+        """The last position known to be in the command log."""
+        return max(self._shards[shard].sequencer.last_position, self._shards[shard].matched)
+
+    def lag(self, shard: int) -> int:
+        """Batches written and not matched."""
+        return max(0, self.written(shard) - self.matched(shard))
+
+    # --- learning -------------------------------------------------------------------------------------------------
+
+    def _on_wake(self) -> None:
+        shards = set()
+        for topic, shard, position in self._wake.drain():
+            if topic == "events":
+                shards.add(shard)
+            else:
+                self.progress.advance(topic, shard, position)
+        for shard in shards:
+            if shard < len(self._shards):
+                self._read(shard)
+
+    def _read(self, shard: int) -> None:
+        """Take in new event batches: a bounded slice, the rest in a later turn of the loop."""
+        own = self._shards[shard]
+        batches = own.events.read(own.matched, self._limits.read_batches_max)
+        for batch in batches:
+            own.matched = batch.position
+            if batch.header.session in own.sessions:
+                self._keep(own, batch)
+        if batches:
+            self.progress.advance("matcher", shard, own.matched)
+        if len(batches) == self._limits.read_batches_max:
+            self._loop.call_soon(self._read, shard)
+
+    def _keep(self, own: _Shard, batch: EventBatch) -> None:
+        own.results[batch.position] = batch
+        if len(own.results) > self._limits.outcomes_kept:
+            own.results.popitem(last=False)
+        if batch.header.status != APPLIED and batch.header.session == own.sequencer.session:
+            log.error("the engine has forgotten session %s: a new one begins", batch.header.session)
+            own.sequencer.renew_session()
+
+    async def _poll(self) -> None:
+        """Wakes are hints: look now and then without one."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            for shard in range(len(self._shards)):
+                self._read(shard)
+            self._on_wake()
+
+    async def close(self) -> None:
+        """Write what waits, then release everything."""
+        self._poller.cancel()
+        for own in self._shards:
+            await own.sequencer.close()
+            own.events.close()
+        for commands in self.command_logs:
+            commands.close()
+        self._loop.remove_reader(self._wake.fileno())
+        self._wake.close()
+        self._sender.close()

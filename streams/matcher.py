@@ -1,0 +1,191 @@
+"""The matcher: follows one shard's command log, applies it, and writes the event log that answers it.
+
+Guarantees: its progress is the event log's highest complete position and nothing else; every position is answered
+once, in order; after any crash the next matcher writes the very bytes that this one would have. A second matcher on
+the same log loses the race for a position and stops.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.batch import START, EventBatch, ForkError, Position
+from domain.exchange import Exchange
+from domain.snapshot import SnapshotError, restore, snapshot
+from domain.wire import decode_event_header, seal_events
+
+log = logging.getLogger(__name__)
+
+
+class CommandSource(Protocol):
+    """What a matcher reads."""
+
+    shard: int
+
+    def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` (position, batch) pairs after a position."""
+        ...
+
+
+class EventTarget(Protocol):
+    """What a matcher writes."""
+
+    def append(self, batches: Sequence[tuple[int, Sequence[bytes]]]) -> None:
+        """Write whole batches."""
+        ...
+
+    def tail(self) -> Position:
+        """The highest complete position."""
+        ...
+
+    def at(self, position: int) -> EventBatch | None:
+        """The batch of one position."""
+        ...
+
+
+class Snapshots(Protocol):
+    """Where engine snapshots are kept."""
+
+    def save(self, shard: int, at: Position, chunks: list[bytes]) -> None:
+        """Keep one snapshot, and forget all but the newest few."""
+        ...
+
+    def newest_sound(
+        self, shard: int, at_most_position: int | None = None
+    ) -> tuple[Position, list[bytes]] | None:
+        """The newest undamaged snapshot not past a position."""
+        ...
+
+
+@dataclass(frozen=True)
+class MatcherLimits:
+    """Bounds of one matcher."""
+
+    record_bytes_max: int = 900_000
+    read_batches_max: int = 64
+    snapshot_commands: int = 1_000_000
+
+
+class Matcher:
+    """One shard's matcher. `snapshots` None means that every start replays the whole log."""
+
+    def __init__(
+        self,
+        commands: CommandSource,
+        events: EventTarget,
+        *,
+        snapshots: Snapshots | None,
+        limits: MatcherLimits,
+    ) -> None:
+        self.shard = commands.shard
+        self._commands = commands
+        self._events = events
+        self._snapshots = snapshots
+        self._limits = limits
+        self.exchange = Exchange(self.shard)
+        self.chain = START.chain
+        self._commands_since_snapshot = 0
+        self._saving: threading.Thread | None = None
+
+    # --- recovery -----------------------------------------------------------------------------------------------
+
+    def recover(self, progress: Callable[[int], None] | None = None) -> None:
+        """Restore the newest sound snapshot and replay, silently, to where the event log ends.
+
+        Raises ForkError where this history and the event log's disagree.
+        """
+        tail = self._events.tail()
+        self.exchange, self.chain = self._restored(tail)
+        while self.exchange.position < tail.position:
+            rows = self._commands.read(self.exchange.position, self._limits.read_batches_max)
+            if not rows:
+                raise ForkError(
+                    f"shard {self.shard}: events to {tail.position}, commands only to "
+                    f"{self.exchange.position}: the command log is not the one that made them"
+                )
+            for position, batch in rows:
+                if position > tail.position:
+                    break
+                self._apply(position, batch)
+            if progress is not None:
+                progress(self.exchange.position)
+        if self.chain != tail.chain:
+            raise ForkError(
+                f"shard {self.shard}: replaying the command log to {tail.position} gives another history than "
+                f"the event log's; see `crossbook replay --verify`, or move the event log aside to make it again"
+            )
+        log.info("shard %d: recovered at position %d", self.shard, self.exchange.position)
+
+    def _restored(self, tail: Position) -> tuple[Exchange, bytes]:
+        at_most = tail.position
+        while self._snapshots is not None and at_most > 0:
+            found = self._snapshots.newest_sound(self.shard, at_most)
+            if found is None:
+                break
+            at, chunks = found
+            logged = self._events.at(at.position)
+            try:
+                exchange = restore(chunks)
+            except SnapshotError as error:
+                log.warning("shard %d: snapshot of %d: %s", self.shard, at.position, error)
+            else:
+                agrees = logged is not None and logged.header.chain == at.chain
+                if agrees and (exchange.shard, exchange.position) == (self.shard, at.position):
+                    return exchange, at.chain
+                log.warning("shard %d: snapshot of %d is of another log", self.shard, at.position)
+            at_most = at.position - 1
+        return Exchange(self.shard), START.chain
+
+    # --- following ------------------------------------------------------------------------------------------------
+
+    def step(self) -> int:
+        """Apply what the command log holds past here, up to a bound, and write its events.
+
+        Returns the number of batches; 0 means that the matcher has caught up. Raises IntegrityError where another
+        matcher wrote first, NewerVersionError where a newer release wrote a command.
+        """
+        rows = self._commands.read(self.exchange.position, self._limits.read_batches_max)
+        if not rows:
+            return 0
+        out = [(position, self._apply(position, batch)) for position, batch in rows]
+        self._events.append(out)
+        if self._commands_since_snapshot >= self._limits.snapshot_commands:
+            self.save_snapshot()
+        return len(out)
+
+    def _apply(self, position: int, batch: bytes) -> list[bytes]:
+        image = self.exchange.apply(position, batch)
+        records, self.chain = seal_events(image, self.chain, self._limits.record_bytes_max)
+        header = decode_event_header(records[0])
+        if header.status == 2:
+            log.error("shard %d: position %d is undecodable", self.shard, position)
+        self._commands_since_snapshot += header.command_count
+        return records
+
+    def save_snapshot(self, *, wait: bool = False) -> None:
+        """Take a snapshot here and hand it to the store in a thread of its own; skip it if one is under way."""
+        if self._snapshots is None or (self._saving is not None and self._saving.is_alive()):
+            return
+        at = Position(self.exchange.position, self.chain)
+        chunks = snapshot(self.exchange)
+        self._commands_since_snapshot = 0
+        self._saving = threading.Thread(target=self._save, args=(at, chunks), daemon=True)
+        self._saving.start()
+        if wait:
+            self._saving.join()
+
+    def _save(self, at: Position, chunks: list[bytes]) -> None:
+        assert self._snapshots is not None
+        try:
+            self._snapshots.save(self.shard, at, chunks)
+        except Exception as error:  # noqa: BLE001 - a snapshot only saves time; the log is the truth
+            log.warning("shard %d: snapshot of %d not saved: %r", self.shard, at.position, error)
+
+    @property
+    def dirty_commands(self) -> int:
+        """How many commands a restart would replay."""
+        return self._commands_since_snapshot
