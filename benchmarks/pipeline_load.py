@@ -143,7 +143,7 @@ def submit_item(symbol: str, buy: bool, cents: int, quantity: int, name: str) ->
     return (
         f'{{"op":"submit","symbol":"{symbol}","side":"{side}","type":"limit",'
         f'"quantity":{quantity},"price":"{cents // 100}.{cents % 100:02d}",'
-        f'"time_in_force":"DAY","client_order_id":"{name}"}}'
+        f'"time_in_force":"day","client_order_id":"{name}"}}'
     )
 
 

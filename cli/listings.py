@@ -10,7 +10,7 @@ from typing import Final
 
 TICK_SIZE_TICKS: Final = 100  # one cent
 LOT_SIZE: Final = 1
-COLLAR_DIVISOR: Final = 20  # a market order trades at most 5 % of the start price past the best
+COLLAR_DIVISOR: Final = 10  # 10 % of the start price
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from cli.play_commands import BUY, CANCEL, REPLACE, SELL, SUBMIT, price_string, 
 OPEN_MIN: Final = 8  # own open orders a side, below which only limit orders are sent
 OPEN_MAX: Final = 40  # and above which only cancels
 REVERSION: Final = 0.02  # part of the way back to the anchor that a reference goes in one step
-STEP_PARTS: Final = 0.0002  # of the price: one standard deviation of a step
+STEP_PARTS: Final = 0.0004  # of the price: one standard deviation of a step
 GRAIN_PARTS: Final = 0.00005  # of the price: the unit of distances from the reference
 OFFSET_MEAN_GRAINS: Final = 4.0
 QUANTITIES: Final = (1, 5, 10, 20, 25, 50, 100, 100, 100, 100, 200, 300)
@@ -177,16 +177,16 @@ class Flow:
         return self._cancel(state, side)
 
     def _passive(self, state: SymbolState, side: str) -> FlowCommand:
-        return self._submit(state, side, "limit", "GTC", self._passive_price(state, side))
+        return self._submit(state, side, "limit", "gtc", self._passive_price(state, side))
 
     def _aggressive(self, state: SymbolState, side: str, roll: float) -> FlowCommand:
         if IMMEDIATE <= roll < MARKET:
-            return self._submit(state, side, "market", "IOC", 0)
+            return self._submit(state, side, "market", "ioc", 0)
         reach = self._random.randrange(1, 4) * state.grain
         price = self._on_tick(state, state.reference + (reach if side == BUY else -reach))
         if roll < CROSSING:
-            return self._submit(state, side, "limit", "DAY", price)
-        return self._submit(state, side, "limit", "IOC" if roll < IMMEDIATE else "FOK", price)
+            return self._submit(state, side, "limit", "day", price)
+        return self._submit(state, side, "limit", "ioc" if roll < IMMEDIATE else "fok", price)
 
     def _submit(
         self, state: SymbolState, side: str, order_type: str, time_in_force: str, price: int

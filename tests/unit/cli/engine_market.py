@@ -66,7 +66,7 @@ class EngineMarket:
             instrument,
             Side[str(body["side"]).upper()],
             OrderType[str(body["type"]).upper()],
-            TimeInForce[str(body["time_in_force"])],
+            TimeInForce[str(body["time_in_force"]).upper()],
             price,
             quantity,
             name,

@@ -66,11 +66,11 @@ def test_every_kind_of_command_occurs_and_few_are_refused() -> None:
     sent, market, _ = run(5, 1_500)
     kinds = {(c.body["op"], c.body.get("type"), c.body.get("time_in_force")) for c in sent}
     assert kinds == {
-        ("submit", "limit", "GTC"),
-        ("submit", "limit", "DAY"),
-        ("submit", "limit", "IOC"),
-        ("submit", "limit", "FOK"),
-        ("submit", "market", "IOC"),
+        ("submit", "limit", "gtc"),
+        ("submit", "limit", "day"),
+        ("submit", "limit", "ioc"),
+        ("submit", "limit", "fok"),
+        ("submit", "market", "ioc"),
         ("cancel", None, None),
         ("replace", None, None),
     }
