@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from commands.sequencer import Limits, Sequencer
 from domain.batch import EventBatch
 from domain.codes import APPLIED
 from domain.outcomes import Outcome, outcomes_of
+from domain.wire import encode_batch
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
 from streams.wake import WakeReceiver, WakeSender
 
@@ -32,7 +34,7 @@ class GatewayLimits:
     """Bounds of one gateway."""
 
     lag_batches_max: int = 2_000
-    outcomes_kept: int = 1_024
+    outcomes_kept: int = 128
     read_batches_max: int = 32
 
 
@@ -122,8 +124,15 @@ class EmbeddedGateway:
         own.sessions.add(own.sequencer.session)
         return await own.sequencer.write(records)
 
-    def wrote(self, shard: int, position: int) -> None:
-        """Something else in this process wrote to the command log: wake the matcher."""
+    def write_system(
+        self, shard: int, session: bytes, batch_number: int, records: list[bytes]
+    ) -> int:
+        """Append one batch of a permanent session (directory, clock) and return its position. Blocks.
+
+        Raises IntegrityError where the log has it already, PersistenceError where the log failed.
+        """
+        batch = encode_batch(session, batch_number, time.time_ns(), records)
+        position = self.command_logs[shard].append(session, batch_number, batch)
         sequencer = self._shards[shard].sequencer
         sequencer.last_position = max(sequencer.last_position, position)
         self._sender.send("matching", "commands", shard, position)

@@ -1,0 +1,37 @@
+# make up: set up everything and run the exchange. make test: set up everything and pass the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: up test check bench fmt setup compile clean
+
+up: setup
+	@exec $(BIN)/crossbook up
+
+setup: $(VENV)/.installed compile
+
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+
+compile: $(VENV)/.installed
+	@$(BIN)/python scripts/compile_domain.py
+
+test: setup
+	@$(BIN)/python -m pytest -q
+	@CROSSBOOK_INTERPRETED=1 $(BIN)/python -m pytest -q tests/unit tests/property tests/tapes -k "not cli and not api"
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python -m benchmarks.pipeline --mode embedded --seconds 20
+
+fmt: setup
+	@$(BIN)/ruff check --fix -q .
+	@$(BIN)/ruff format -q .
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis domain/*.so ./*__mypyc*.so domain/_compiled.py

@@ -1,0 +1,141 @@
+"""The embedded driver: one process of the role, plain threads, and wakes between them.
+
+Guarantees: a matcher or sink that meets an error of its store waits and tries again from the store's own position;
+one that meets a fork stops and says so; `stop` is obeyed within a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from domain.batch import SinkError
+from streams.follower import Follower
+from streams.matcher import Matcher
+from streams.wake import WakeReceiver, WakeSender
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.5
+RETRY_S_MIN, RETRY_S_MAX = 0.05, 2.0
+CATCH_UP_SAYS_EVERY_S = 5.0
+
+
+def drive_matchers(matchers: Sequence[Matcher], run_dir: Path, stop: threading.Event) -> None:
+    """Recover every shard's matcher, then follow until `stop`. Errors pass through: the process ends, and whoever
+    supervises it starts another, which recovers from the event log."""
+    receiver = WakeReceiver(run_dir, "matching")
+    sender = WakeSender(run_dir)
+    said = time.monotonic()
+
+    def progress(position: int) -> None:
+        nonlocal said
+        if stop.is_set():
+            raise KeyboardInterrupt
+        if time.monotonic() - said > CATCH_UP_SAYS_EVERY_S:
+            said = time.monotonic()
+            log.info("replaying: position %d", position)
+
+    try:
+        for matcher in matchers:
+            matcher.recover(progress)
+        while not stop.is_set():
+            moved = 0
+            for matcher in matchers:
+                done = matcher.step()
+                if done:
+                    moved += done
+                    position = matcher.exchange.position
+                    sender.send("api", "events", matcher.shard, position)
+                    sender.send("projections", "events", matcher.shard, position)
+            if not moved:
+                receiver.wait(IDLE_S)
+                for _ in receiver.drain():
+                    pass
+    finally:
+        receiver.close()
+        sender.close()
+
+
+def drive_sinks(
+    followers: Sequence[Follower],
+    run_dir: Path,
+    stop: threading.Event,
+    *,
+    transient: tuple[type[BaseException], ...],
+    prepare: Callable[[Follower], None],
+) -> None:
+    """Drive each follower in a thread of its own until `stop`.
+
+    `transient` are the store errors after which a step is tried again; `prepare` runs before a follower's first step
+    and after each error (to load an empty store from a snapshot).
+    """
+    receiver = WakeReceiver(run_dir, "projections")
+    news = [threading.Event() for _ in followers]
+    threads = [
+        threading.Thread(
+            target=_drive_sink,
+            args=(follower, event, run_dir, stop, transient, prepare),
+            name=f"{follower.sink.name}-{follower.source.shard}",
+        )
+        for follower, event in zip(followers, news, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        while not stop.is_set():
+            receiver.wait(IDLE_S)
+            for _ in receiver.drain():
+                pass
+            for event in news:
+                event.set()
+    finally:
+        stop.set()
+        for event in news:
+            event.set()
+        for thread in threads:
+            thread.join()
+        receiver.close()
+
+
+def _drive_sink(
+    follower: Follower,
+    news: threading.Event,
+    run_dir: Path,
+    stop: threading.Event,
+    transient: tuple[type[BaseException], ...],
+    prepare: Callable[[Follower], None],
+) -> None:
+    sender = WakeSender(run_dir)
+    name, shard = follower.sink.name, follower.source.shard
+    retry_s = RETRY_S_MIN
+    prepared = False
+    while not stop.is_set():
+        news.clear()
+        try:
+            if not prepared:
+                prepare(follower)
+                prepared = True
+            moved = follower.step()
+        except SinkError as error:
+            log.critical("%s, shard %d stopped: %s", name, shard, error)
+            stop.wait(RETRY_S_MAX)
+            follower.forget()
+            prepared = False
+            continue
+        except transient as error:
+            log.warning("%s, shard %d: %r; trying again in %.2f s", name, shard, error, retry_s)
+            follower.forget()
+            prepared = False
+            stop.wait(retry_s)
+            retry_s = min(retry_s * 2, RETRY_S_MAX)
+            continue
+        retry_s = RETRY_S_MIN
+        if moved:
+            sender.send("api", name, shard, follower.position)
+        else:
+            news.wait(IDLE_S)
+    sender.close()
