@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from eventsourcing.domain import Aggregate
@@ -32,9 +32,9 @@ from commands.directory.aggregates import (
 )
 from commands.directory.application import DirectoryApplication
 from commands.directory.state import DirectoryState
-from commands.protocols import CommandLog, NotWrittenError, OutcomeUnknownError
+from commands.protocols import CommandLog
 from domain.commands import Command, ListInstrument, SetAccount, SetTradingState
-from domain.wire import encode_batch, encode_command
+from domain.wire import encode_command
 
 DIRECTORY_SESSION: Final = bytes(15) + b"\x01"
 POLL_S: Final = 0.5
@@ -46,55 +46,16 @@ log = logging.getLogger("crossbook.directory")
 
 
 class SystemWriter(Protocol):
-    """Where the follower writes: any shard's command log, outside the gateways' sessions. Every
-    call blocks."""
+    """Where the follower writes: any shard's command log, outside the gateways' sessions."""
 
     def write_system(
         self, shard: int, session: bytes, batch_number: int, records: list[bytes]
     ) -> int:
-        """Make one batch durable and return its position.
+        """Make one batch durable and return its position. Blocks.
 
-        Raises IntegrityError where it is in the log already, PersistenceError, NotWrittenError or
-        OutcomeUnknownError where the log failed.
+        Raises IntegrityError where it is in the log already, PersistenceError where the log failed.
         """
         ...
-
-    def position_of(self, shard: int, session: bytes, batch_number: int) -> int | None:
-        """Where that batch lies; None where it is not in the log."""
-        ...
-
-    def last_batch_number(self, shard: int, session: bytes) -> int:
-        """The session's last batch number in the shard's log, 0 where it has none."""
-        ...
-
-
-class LogWriter:
-    """A SystemWriter over the command logs themselves; `written` is told of each new position."""
-
-    def __init__(
-        self,
-        logs: Mapping[int, CommandLog],
-        written: Callable[[int, int], None] = lambda shard, position: None,
-    ) -> None:
-        self._logs = logs
-        self._written = written
-
-    def write_system(
-        self, shard: int, session: bytes, batch_number: int, records: list[bytes]
-    ) -> int:
-        """See SystemWriter."""
-        batch = encode_batch(session, batch_number, time.time_ns(), records)
-        position = self._logs[shard].append(session, batch_number, batch)
-        self._written(shard, position)
-        return position
-
-    def position_of(self, shard: int, session: bytes, batch_number: int) -> int | None:
-        """See SystemWriter."""
-        return self._logs[shard].position_of(session, batch_number)
-
-    def last_batch_number(self, shard: int, session: bytes) -> int:
-        """See SystemWriter."""
-        return self._logs[shard].last_batch_number(session)
 
 
 def commands_of(event: Any, changed: Aggregate | None, shards: int) -> dict[int, list[Command]]:
@@ -127,11 +88,15 @@ class DirectoryFollower:
     loop."""
 
     def __init__(
-        self, application: DirectoryApplication, writer: SystemWriter, shards: int
+        self,
+        application: DirectoryApplication,
+        writer: SystemWriter,
+        logs: Sequence[CommandLog],
     ) -> None:
+        """`logs` are the shards' command logs, in order; `writer` appends to them."""
         self._application = application
         self._writer = writer
-        self._shards = shards
+        self._logs = logs
         self._state = DirectoryState()
         self._done = 0
         self._pending: dict[int, list[bytes]] = {}
@@ -154,10 +119,9 @@ class DirectoryFollower:
         the next step.
         """
         with self._stepping:
-            for shard in range(self._shards):
+            for shard, command_log in enumerate(self._logs):
                 if shard not in self._resume_after:
-                    last = self._writer.last_batch_number(shard, DIRECTORY_SESSION)
-                    self._resume_after[shard] = last
+                    self._resume_after[shard] = command_log.last_batch_number(DIRECTORY_SESSION)
             self._flush()
             while True:
                 page = self._application.recorder.select_notifications(
@@ -182,7 +146,7 @@ class DirectoryFollower:
         while True:
             try:
                 await asyncio.to_thread(self.step)
-            except (PersistenceError, NotWrittenError, OutcomeUnknownError) as error:
+            except PersistenceError as error:
                 log.warning("the directory's changes wait at %d: %s", self._done, error)
             self._stepped.set()
             self._stepped = asyncio.Event()
@@ -214,7 +178,7 @@ class DirectoryFollower:
         """Fold one notification and write its commands; what cannot be written now stays
         pending."""
         changed = self._state.apply(notification_id, event)
-        for shard, commands in commands_of(event, changed, self._shards).items():
+        for shard, commands in commands_of(event, changed, len(self._logs)).items():
             if notification_id > self._resume_after[shard]:
                 self._pending[shard] = [encode_command(command) for command in commands]
         self._flush()
@@ -235,7 +199,7 @@ class DirectoryFollower:
         try:
             return self._writer.write_system(shard, DIRECTORY_SESSION, notification_id, records)
         except IntegrityError:
-            position = self._writer.position_of(shard, DIRECTORY_SESSION, notification_id)
+            position = self._logs[shard].position_of(DIRECTORY_SESSION, notification_id)
             if position is None:
                 raise
             return position

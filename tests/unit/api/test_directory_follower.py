@@ -14,8 +14,8 @@ from commands.directory.application import Directory, DirectoryApplication, sqli
 from commands.directory.entries import InstrumentTerms, Limits
 from domain.codes import CLOSED, HALTED
 from domain.commands import Command, ListInstrument, SetAccount, SetTradingState
-from domain.wire import decode_batch
-from streams.directory_follower import DIRECTORY_SESSION, DirectoryFollower, LogWriter
+from domain.wire import decode_batch, encode_batch
+from streams.directory_follower import DIRECTORY_SESSION, DirectoryFollower
 
 
 class MemoryLog:
@@ -49,6 +49,19 @@ class MemoryLog:
         return [command for *_, batch in self.batches for command in decode_batch(batch)[1]]
 
 
+class Writer:
+    """Seals a batch and appends it, as a gateway does."""
+
+    def __init__(self, logs: dict[int, MemoryLog]) -> None:
+        self.logs = logs
+
+    def write_system(
+        self, shard: int, session: bytes, batch_number: int, records: list[bytes]
+    ) -> int:
+        batch = encode_batch(session, batch_number, 0, records)
+        return self.logs[shard].append(session, batch_number, batch)
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Directory]:
     environment = sqlite_environment(tmp_path / "directory.sqlite")
@@ -63,7 +76,7 @@ def logs() -> dict[int, MemoryLog]:
 
 
 def follower_of(directory: Directory, logs: dict[int, MemoryLog]) -> DirectoryFollower:
-    return DirectoryFollower(directory.application, LogWriter(logs), len(logs))
+    return DirectoryFollower(directory.application, Writer(logs), list(logs.values()))
 
 
 def test_each_change_becomes_the_commands_it_asks_for(

@@ -1,0 +1,81 @@
+"""Who asks, and what the key allows.
+
+Guarantees: an endpoint says which scope it needs by a dependency, so that the whole table of routes and scopes can be
+read off the app; a key that was revoked anywhere is refused within 5 seconds, since a view of the directory that is
+older than that answers 503 instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Request
+
+from api.errors import Problem, retry_after
+from commands.directory.entries import AccountEntry
+from commands.directory.view import DirectoryView
+
+# What else a scope lets do: who may trade may also see the account's orders.
+IMPLIED_BY: Final = {"read": ("read", "trade"), "trade": ("trade",), "admin": ("admin",)}
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="crossbook"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account that asks, and the key it used."""
+
+    account: AccountEntry
+    key_id: str
+
+    @property
+    def by(self) -> str:
+        """How the directory's audit trail names the caller."""
+        return f"key:{self.key_id}"
+
+
+def key_text_of(request: Request) -> str:
+    """The key as it was sent. Raises Problem (401) where there is none."""
+    headers = request.headers
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() == "bearer" and text:
+            return text.strip()
+    text = headers.get("x-api-key", "")
+    if not text:
+        detail = "send a key: Authorization: Bearer cbk_…, or X-API-Key"
+        raise Problem(401, "no_key", detail, headers=CHALLENGE)
+    return text
+
+
+def authenticate(view: DirectoryView, request: Request, scope: str) -> Caller:
+    """The caller, whose key has this scope. Raises Problem: 401, 403, or 503 where keys cannot be checked."""
+    text = key_text_of(request)
+    if view.stale:
+        detail = "keys cannot be checked now: the directory has not been read for some seconds"
+        raise Problem(503, "directory_stale", detail, headers=retry_after())
+    key = view.authenticate(text)
+    account = None if key is None else view.account(key.account)
+    if key is None or account is None:
+        raise Problem(401, "invalid_key", "this key is not valid", headers=CHALLENGE)
+    if key.scopes.isdisjoint(IMPLIED_BY[scope]):
+        raise Problem(403, "missing_scope", f"this key has not the scope {scope!r}")
+    return Caller(account, key.key_id)
+
+
+class Needs:
+    """A dependency: the endpoint needs a key with this scope, and is given the Caller."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+    async def __call__(self, request: Request) -> Caller:
+        """Authenticate; a coroutine, because FastAPI runs plain functions in a thread each."""
+        view: DirectoryView = request.app.state.services.directory_view
+        return authenticate(view, request, self.scope)
+
+
+READ: Final = Needs("read")
+TRADE: Final = Needs("trade")
+ADMIN: Final = Needs("admin")

@@ -1,0 +1,115 @@
+"""What happens to every request before it is routed: its id, its size limit, and a net for what nobody expected.
+
+Guarantees: each response carries `X-Request-ID`; no request body beyond the limit is ever held in memory, however it is
+sent; an exception that no handler knows is logged and answered as a problem with status 500. Plain ASGI, because
+Starlette's BaseHTTPMiddleware costs a task and a queue a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import Problem, problem_response
+
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+BODY_BYTES_MAX: Final = 1024 * 1024
+# A client that is cut off while it still sends sees a reset instead of the answer, so the rest is read and thrown
+# away; but not for ever.
+DISCARD_BYTES_MAX: Final = 64 * 1024 * 1024
+
+log = logging.getLogger("crossbook.api")
+
+
+class RequestIdMiddleware:
+    """Names each request and catches what nobody else did."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an HTTP request on with `scope["request_id"]` set."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        asked = Headers(scope=scope).get("x-request-id", "")
+        request_id = asked if REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
+        scope["request_id"] = request_id
+        started = False
+
+        async def send_named(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message.setdefault("headers", [])
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_named)
+        except Exception:
+            log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
+            if started:
+                raise
+            detail = "something unexpected went wrong; it is logged under this request id"
+            problem = Problem(500, "internal_error", detail)
+            await problem_response(problem, request_id)(scope, receive, send_named)
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies over `bytes_max` with 413, by Content-Length or, without it, as they come in."""
+
+    def __init__(self, app: ASGIApp, bytes_max: int = BODY_BYTES_MAX) -> None:
+        self.app = app
+        self.bytes_max = bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an HTTP request on with a `receive` that counts."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        length = int(declared) if declared.isascii() and declared.isdigit() else 0
+        if length > self.bytes_max:
+            # Whoever waits for "100 Continue" has sent nothing yet, and must not be asked to.
+            if headers.get("expect", "").lower() != "100-continue" and length <= DISCARD_BYTES_MAX:
+                await self._discard(receive)
+            await self._refuse(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > self.bytes_max:
+                    if message.get("more_body", False):
+                        await self._discard(receive)
+                    raise self._problem()
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+    def _problem(self) -> Problem:
+        detail = f"a body has at most {self.bytes_max:,} bytes"
+        return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = problem_response(self._problem(), scope.get("request_id", ""))
+        await response(scope, receive, send)
+
+    @staticmethod
+    async def _discard(receive: Receive) -> None:
+        discarded = 0
+        while discarded <= DISCARD_BYTES_MAX:
+            message = await receive()
+            discarded += len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
