@@ -22,21 +22,21 @@ SUM_BITS: Final = 0x1FFFFFFFFFFFFFFF
 
 def well_formed(data: bytes, at: i64, length: i64) -> bool:
     """Whether `length` bytes at `at` are printable ASCII (0x21 to 0x7E), padded with NUL to whole words."""
+    half: i64 = 0
+    one: i64 = 1
     while length > 0:
-        word = read_i64_le(data, at)
-        for half in range(2):
-            four = (word >> (half << 5)) & LOW
-            shown = length if length < 4 else 4
-            if shown < 0:
-                shown = 0
-            used: i64 = (1 << (shown << 3)) - 1
-            if four & ~used != 0 or four & HIGH_BITS != 0:
-                return False
-            wanted = HIGH_BITS & used
-            if ((four + 0x5F5F5F5F) & wanted) != wanted or ((four + 0x01010101) & wanted) != 0:
-                return False
-            length -= 4
-        at += 8
+        four = (read_i64_le(data, at) >> half) & LOW
+        used: i64 = LOW if length >= 4 else (one << (length << 3)) - 1
+        wanted = HIGH_BITS & used
+        if four & ~used != 0 or four & HIGH_BITS != 0:
+            return False
+        if ((four + 0x5F5F5F5F) & wanted) != wanted or ((four + 0x01010101) & wanted) != 0:
+            return False
+        length -= 4
+        at += half >> 2
+        half = half ^ 32
+    if half == 32 and read_i64_le(data, at) >> 32 != 0:
+        return False
     return True
 
 

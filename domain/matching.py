@@ -263,7 +263,7 @@ def _trade_and_rest(books: Books, account: i64, instrument: i64, shape: i64, ter
         executed = quantity - leaves
         books.rest(books.born_id, side_id, limit, account, leaves, executed, tif)
         return
-    reason = FOK_NOT_FILLABLE
+    reason: i64 = FOK_NOT_FILLABLE
     if tif != FOK:
         reason = NO_LIQUIDITY if is_market else IOC_REMAINDER
     sequence = books.next_sequence(instrument)

@@ -18,7 +18,7 @@ ABSENT: Final = -1
 def zeros(count: i64) -> vec[i64]:
     """A vector of `count` zeros, made without a Python list as long."""
     cells = vec[i64](capacity=count)
-    for _ in range(count):
+    while len(cells) < count:
         cells = append(cells, 0)
     return cells
 
@@ -158,7 +158,7 @@ class IdMap:
         self.slots = fresh
 
 
-HEIGHTS: Final = 7  # 7 × 5 bits cover every price
+HEIGHTS: Final[i64] = 7  # 7 × 5 bits cover every price
 
 
 @final
@@ -174,7 +174,8 @@ class PriceIndex:
     def add(self, side_id: i64, step: i64) -> None:
         """Mark price number `step` (price ÷ tick) of a side as occupied."""
         words = self.words
-        for height in range(HEIGHTS):
+        height: i64 = 0
+        while height < HEIGHTS:
             key = (side_id << 40) | (height << 36) | (step >> 5)
             mask = words.get(key)
             bit: i64 = 1
@@ -184,11 +185,13 @@ class PriceIndex:
                 return
             words.put(key, bit)
             step = step >> 5
+            height += 1
 
     def discard(self, side_id: i64, step: i64) -> None:
         """Mark it as empty."""
         words = self.words
-        for height in range(HEIGHTS):
+        height: i64 = 0
+        while height < HEIGHTS:
             key = (side_id << 40) | (height << 36) | (step >> 5)
             bit: i64 = 1
             bit = bit << (step & 31)
@@ -198,11 +201,13 @@ class PriceIndex:
                 return
             words.remove(key)
             step = step >> 5
+            height += 1
 
     def above(self, side_id: i64, step: i64) -> i64:
         """The lowest occupied step above `step`, or ABSENT."""
         words = self.words
-        for height in range(HEIGHTS):
+        height: i64 = 0
+        while height < HEIGHTS:
             mask = words.get((side_id << 40) | (height << 36) | (step >> 5))
             if mask != ABSENT:
                 shift = (step & 31) + 1
@@ -211,12 +216,14 @@ class PriceIndex:
                     step = ((step >> 5) << 5) + lowest_bit(mask)
                     return self._descend(side_id, height, step, True)
             step = step >> 5
+            height += 1
         return ABSENT
 
     def below(self, side_id: i64, step: i64) -> i64:
         """The highest occupied step below `step`, or ABSENT."""
         words = self.words
-        for height in range(HEIGHTS):
+        height: i64 = 0
+        while height < HEIGHTS:
             mask = words.get((side_id << 40) | (height << 36) | (step >> 5))
             if mask != ABSENT:
                 bit: i64 = 1
@@ -225,6 +232,7 @@ class PriceIndex:
                     step = ((step >> 5) << 5) + highest_bit(mask)
                     return self._descend(side_id, height, step, False)
             step = step >> 5
+            height += 1
         return ABSENT
 
     def _descend(self, side_id: i64, height: i64, step: i64, lowest: bool) -> i64:
