@@ -1,0 +1,260 @@
+"""The client that waits. See `crossbook_client.asynchronous` for the one that awaits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TypeVar
+
+import httpx
+
+from crossbook_client import admin_calls, calls, transport
+from crossbook_client.calls import Call, Command, Price, ReplaceCommand, SubmitCommand
+from crossbook_client.errors import CrossbookError
+from crossbook_client.models import (
+    Account,
+    AdminInstrument,
+    BatchResult,
+    Book,
+    BookSnapshot,
+    Deltas,
+    Instrument,
+    Limits,
+    MassCancelResult,
+    NewKey,
+    Order,
+    OrderPage,
+    OrderResult,
+    TradePage,
+)
+from crossbook_client.retries import Retries
+
+T = TypeVar("T")
+
+
+class Crossbook:
+    """One exchange over REST. Safe to share between threads; close it, or use it in `with`.
+
+    Every method raises ApiError for a refusal and ConnectionLostError where no answer came, after
+    `retries`. Orders are named by `order_id`, or by `client_order_id` and `symbol`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        *,
+        retries: Retries | None = None,
+        timeout_s: float = transport.TIMEOUT_S,
+    ) -> None:
+        self.retries = retries if retries is not None else Retries()
+        self.admin = Admin(self)
+        self._http = httpx.Client(**transport.options(url, api_key, timeout_s))
+
+    def __enter__(self) -> Crossbook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def run(self, call: Call[T]) -> T:
+        """Send any request of `crossbook_client.calls`, again where that is safe."""
+        attempts = transport.Attempts(call, self.retries)
+        while True:
+            try:
+                try:
+                    response = self._http.request(**transport.request_of(call))
+                except httpx.TransportError as error:
+                    raise transport.lost(error) from error
+                return transport.result_of(call, response)
+            except CrossbookError as error:
+                time.sleep(attempts.next_pause_s(error))
+
+    def submit(
+        self,
+        symbol: str,
+        side: str,
+        quantity: int,
+        *,
+        price: Price | None = None,
+        type: str | None = None,
+        time_in_force: str | None = None,
+        client_order_id: str | None = None,
+    ) -> OrderResult:
+        """Submit an order: limit where a price is given, else market.
+
+        Without a client order id one is made, so that sending again is safe.
+        """
+        command = SubmitCommand(
+            symbol,
+            side,
+            quantity,
+            price,
+            type or ("market" if price is None else "limit"),
+            time_in_force,
+            client_order_id or calls.new_client_order_id(),
+        )
+        return self.run(calls.submit(command))
+
+    def batch(self, commands: Sequence[Command]) -> BatchResult:
+        """Up to 1,000 commands, in order; a refused one stops none of the others."""
+        return self.run(calls.batch(commands))
+
+    def cancel(
+        self,
+        order_id: str | None = None,
+        *,
+        client_order_id: str | None = None,
+        symbol: str | None = None,
+    ) -> OrderResult:
+        """Cancel an order.
+
+        If the answer to a first attempt was lost, the next says unknown_order.
+        """
+        return self.run(calls.cancel(order_id, client_order_id, symbol))
+
+    def replace(
+        self,
+        order_id: str | None = None,
+        *,
+        client_order_id: str | None = None,
+        symbol: str | None = None,
+        price: Price | None = None,
+        quantity: int | None = None,
+        requeue: bool = False,
+    ) -> OrderResult:
+        """Change price, or total quantity (what was executed included), or both."""
+        command = ReplaceCommand(symbol, order_id, client_order_id, price, quantity, requeue)
+        return self.run(calls.replace(command))
+
+    def mass_cancel(self, symbol: str | None = None, side: str | None = None) -> MassCancelResult:
+        """Cancel all of the account's orders, of one instrument or side or of all."""
+        return self.run(calls.mass_cancel(symbol, side))
+
+    def order(
+        self,
+        order_id: str | None = None,
+        *,
+        client_order_id: str | None = None,
+        symbol: str | None = None,
+        min_position: str | None = None,
+    ) -> Order:
+        """One order as it is now, or at least as new as `min_position`."""
+        return self.run(calls.order(order_id, client_order_id, symbol, min_position))
+
+    def orders(
+        self,
+        *,
+        symbol: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        min_position: str | None = None,
+    ) -> OrderPage:
+        """A page of the account's orders, newest first."""
+        return self.run(calls.orders(symbol, state, limit, cursor, min_position))
+
+    def book(
+        self, symbol: str, *, depth: int | None = None, min_position: str | None = None
+    ) -> Book:
+        """Levels of both sides, best first."""
+        return self.run(calls.book(symbol, depth, min_position))
+
+    def deltas(
+        self,
+        symbol: str,
+        since: int,
+        *,
+        limit: int | None = None,
+        min_position: str | None = None,
+    ) -> Deltas | BookSnapshot:
+        """Every change after book sequence `since`, or the whole book where that is too old."""
+        return self.run(calls.deltas(symbol, since, limit, min_position))
+
+    def trades(
+        self,
+        symbol: str,
+        *,
+        limit: int | None = None,
+        before: int | None = None,
+        min_position: str | None = None,
+    ) -> TradePage:
+        """A page of trades, newest first."""
+        return self.run(calls.trades(symbol, limit, before, min_position))
+
+    def instruments(self) -> list[Instrument]:
+        """All instruments."""
+        return self.run(calls.instruments()).instruments
+
+    def instrument(self, symbol: str) -> Instrument:
+        """One instrument."""
+        return self.run(calls.instrument(symbol))
+
+
+class Admin:
+    """The calls that need a key with scope `admin`."""
+
+    def __init__(self, exchange: Crossbook) -> None:
+        self._exchange = exchange
+
+    def list_instrument(
+        self,
+        symbol: str,
+        tick_size: Price,
+        *,
+        lot_size: int = 1,
+        price_collar: Price | None = None,
+        reference_price: Price | None = None,
+    ) -> AdminInstrument:
+        """List an instrument, open for trading."""
+        return self._exchange.run(
+            admin_calls.list_instrument(symbol, tick_size, lot_size, price_collar, reference_price)
+        )
+
+    def set_state(self, symbol: str, state: str) -> AdminInstrument:
+        """Set trading to open, halted, cancel_only or closed."""
+        return self._exchange.run(admin_calls.set_state(symbol, state))
+
+    def set_reference_price(self, symbol: str, price: Price | None) -> AdminInstrument:
+        """Set what the collar is measured from; None for nothing."""
+        return self._exchange.run(admin_calls.set_reference_price(symbol, price))
+
+    def instruments(self) -> list[AdminInstrument]:
+        """All instruments, with number and shard."""
+        return self._exchange.run(admin_calls.instruments()).instruments
+
+    def create_account(self, name: str, limits: Limits | None = None) -> Account:
+        """Open an account."""
+        return self._exchange.run(admin_calls.create_account(name, limits))
+
+    def accounts(self) -> list[Account]:
+        """All accounts."""
+        return self._exchange.run(admin_calls.accounts()).accounts
+
+    def account(self, account: int) -> Account:
+        """One account, with limits and keys."""
+        return self._exchange.run(admin_calls.account(account))
+
+    def set_limits(self, account: int, limits: Limits) -> Account:
+        """Set all three limits."""
+        return self._exchange.run(admin_calls.set_limits(account, limits))
+
+    def kill(self, account: int) -> Account:
+        """Cancel the account's orders and refuse new ones."""
+        return self._exchange.run(admin_calls.set_account_state(account, "killed"))
+
+    def revive(self, account: int) -> Account:
+        """Let a killed account trade again."""
+        return self._exchange.run(admin_calls.set_account_state(account, "active"))
+
+    def create_key(self, account: int, scopes: Sequence[str]) -> NewKey:
+        """Make an API key. Its text is answered this once."""
+        return self._exchange.run(admin_calls.create_key(account, scopes))
+
+    def revoke_key(self, account: int, key_id: str) -> None:
+        """Refuse a key from now on."""
+        self._exchange.run(admin_calls.revoke_key(account, key_id))
