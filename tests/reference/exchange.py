@@ -135,8 +135,7 @@ class ReferenceExchange:
             self.status = codes.REPEAT
             return []
         self.status = codes.APPLIED
-        heard = Heard(header.batch_number, shard.trading_time_ns, position)
-        shard.sessions.hear(header.session, heard)
+        shard.sessions.hear(header.session, Heard(header.batch_number, position))
         for index, command in enumerate(commands):
             shard.command_index = index
             HANDLERS[type(command)](shard, command)

@@ -9,11 +9,11 @@ from domain.codes import SESSION_MEMORY_NS, SESSIONS_MAX
 
 @dataclass
 class Heard:
-    """A session's last batch, and when (trading time) and where (position) it was heard."""
+    """A session's last batch, its position, and the first clock tick since."""
 
     batch_number: int
-    time_ns: int
     position: int
+    time_ns: int | None = None
 
 
 def is_permanent(session: bytes) -> bool:
@@ -42,11 +42,9 @@ class Sessions:
         self.heard[session] = batch
 
     def tick(self, time_ns: int) -> None:
-        """Forget the sessions that were last heard of a day of trading time ago.
-
-        Before the first tick there is no trading time; what was heard then counts from that tick.
-        """
+        """Date the sessions heard of since the last tick; forget those of a day ago."""
         for session, known in list(self.heard.items()):
-            known.time_ns = known.time_ns or time_ns
+            if known.time_ns is None:
+                known.time_ns = time_ns
             if not is_permanent(session) and time_ns - known.time_ns >= SESSION_MEMORY_NS:
                 del self.heard[session]
