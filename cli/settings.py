@@ -18,26 +18,63 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CROSSBOOK_", extra="ignore", frozen=True)
 
-    data_dir: Path = Field(Path("data"), description="folder that holds everything the exchange keeps")
-    log_dir: Path | None = Field(None, description="folder of the logs and the directory; default: data_dir/log")
+    data_dir: Path = Field(
+        Path("data"), description="folder that holds everything the exchange keeps"
+    )
+    log_dir: Path | None = Field(
+        None, description="folder of the logs and the directory; default: data_dir/log"
+    )
     host: str = Field("127.0.0.1", description="address that the API listens on")
-    port: int = Field(8000, ge=0, le=65535, description="port of the API; the next free one is taken if it is in use")
-    shards: int = Field(1, ge=1, le=64, description="number of shards; fixed once the first instrument is listed")
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        description="port of the API; the next free one is taken if it is in use",
+    )
+    shards: int = Field(
+        1, ge=1, le=64, description="number of shards; fixed once the first instrument is listed"
+    )
     redis_url: str | None = Field(None, description="Redis to use instead of one of our own")
-    postgres_dsn: str | None = Field(None, description="PostgreSQL to use instead of one of our own")
-    simulate_rate: float = Field(20.0, ge=0, description="orders/s of the simulator that `up` starts; 0: none")
-    outcome_wait_ms: int = Field(2000, ge=0, le=30_000, description="how long a write waits for its outcome (201, else 202)")
-    read_wait_ms: int = Field(2000, ge=0, le=30_000, description="how long a read waits for min_position (else 503)")
-    lag_batches_max: int = Field(2000, ge=1, description="commands are refused (503) when the matcher lags by more batches")
-    batch_commands_max: int = Field(4096, ge=1000, le=65_535, description="commands of one batch of the log at most")
-    batch_bytes_max: int = Field(900_000, ge=100_000, le=8_000_000, description="bytes of one batch of the log at most")
-    pending_commands_max: int = Field(100_000, ge=1000, description="commands that may wait to be written; more are refused (503)")
-    record_bytes_max: int = Field(900_000, ge=1024, description="bytes of one record of the event log at most")
-    body_bytes_max: int = Field(1_048_576, ge=1024, description="bytes of one HTTP request body at most (else 413)")
-    delta_stream_length_max: int = Field(10_000, ge=1, description="entries of one instrument's delta stream in Redis at most")
-    snapshot_commands: int = Field(1_000_000, ge=1, description="commands between two engine snapshots")
+    postgres_dsn: str | None = Field(
+        None, description="PostgreSQL to use instead of one of our own"
+    )
+    simulate_rate: float = Field(
+        20.0, ge=0, description="orders/s of the simulator that `up` starts; 0: none"
+    )
+    outcome_wait_ms: int = Field(
+        2000, ge=0, le=30_000, description="how long a write waits for its outcome (201, else 202)"
+    )
+    read_wait_ms: int = Field(
+        2000, ge=0, le=30_000, description="how long a read waits for min_position (else 503)"
+    )
+    lag_batches_max: int = Field(
+        2000, ge=1, description="commands are refused (503) when the matcher lags by more batches"
+    )
+    batch_commands_max: int = Field(
+        4096, ge=1000, le=65_535, description="commands of one batch of the log at most"
+    )
+    batch_bytes_max: int = Field(
+        900_000, ge=100_000, le=8_000_000, description="bytes of one batch of the log at most"
+    )
+    pending_commands_max: int = Field(
+        100_000, ge=1000, description="commands that may wait to be written; more are refused (503)"
+    )
+    record_bytes_max: int = Field(
+        900_000, ge=1024, description="bytes of one record of the event log at most"
+    )
+    body_bytes_max: int = Field(
+        1_048_576, ge=1024, description="bytes of one HTTP request body at most (else 413)"
+    )
+    delta_stream_length_max: int = Field(
+        10_000, ge=1, description="entries of one instrument's delta stream in Redis at most"
+    )
+    snapshot_commands: int = Field(
+        1_000_000, ge=1, description="commands between two engine snapshots"
+    )
     snapshots_kept: int = Field(3, ge=1, description="engine snapshots kept of each shard")
-    clock_interval_ms: int = Field(1000, ge=0, description="time between two clock ticks; 0: no ticks")
+    clock_interval_ms: int = Field(
+        1000, ge=0, description="time between two clock ticks; 0: no ticks"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("log_level")

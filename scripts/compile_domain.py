@@ -57,7 +57,9 @@ def compile_domain() -> bool:
     if done.returncode != 0:
         log = ROOT / "build" / "compile.log"
         log.write_text(done.stdout + done.stderr)
-        print(f"compiling failed (build/compile.log): the engine runs interpreted\n{done.stderr[-600:]}")
+        print(
+            f"compiling failed (build/compile.log): the engine runs interpreted\n{done.stderr[-600:]}"
+        )
         remove_extensions()
         return False
     return True

@@ -44,9 +44,7 @@ def tick(writer: SystemWriter, shards: int, interval_ms: int) -> None:
             log.warning("tick %d of shard %d not written: %r", number, shard, error)
 
 
-def run_clock(
-    writer: SystemWriter, shards: int, interval_ms: int, stop: threading.Event
-) -> None:
+def run_clock(writer: SystemWriter, shards: int, interval_ms: int, stop: threading.Event) -> None:
     """Tick until `stop`; `interval_ms` 0 ticks never."""
     while interval_ms > 0 and not stop.is_set():
         tick(writer, shards, interval_ms)

@@ -75,7 +75,9 @@ class Follower:
         try:
             self._at = self.sink.apply(self.source.shard, batches)
         except ConflictError:
-            log.info("%s, shard %d: another instance was quicker", self.sink.name, self.source.shard)
+            log.info(
+                "%s, shard %d: another instance was quicker", self.sink.name, self.source.shard
+            )
             self._at = None
             return 1
         except BaseException:
@@ -104,7 +106,9 @@ class Follower:
         size = 0
         for expected, batch in enumerate(batches, start=at.position + 1):
             if batch.position != expected:
-                raise ForkError(f"shard {self.source.shard}: position {expected} is missing in the log")
+                raise ForkError(
+                    f"shard {self.source.shard}: position {expected} is missing in the log"
+                )
             size += len(batch.record)
             if taken and size > self._limits.bytes_max:
                 break

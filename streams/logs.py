@@ -104,9 +104,7 @@ class SQLiteEventLog:
         self.shard = shard
         self.path = folder / f"events-{shard}.sqlite"
         self._originator = shard_id(shard)
-        self._app, self._recorder = _recorder(
-            self.path, "events", "streams.sqlite:UnsyncedFactory"
-        )
+        self._app, self._recorder = _recorder(self.path, "events", "streams.sqlite:UnsyncedFactory")
 
     def append(self, batches: Sequence[tuple[int, Sequence[bytes]]]) -> None:
         """Write whole batches, each as (position, records), in one transaction.
