@@ -42,6 +42,7 @@ class SimulatedInstrument:
     tick_size_ticks: int
     lot_size: int
     start_price_ticks: int
+    present_price_ticks: int = 0  # where trading is now; 0: at the start price
 
 
 @dataclass(slots=True)
@@ -100,7 +101,9 @@ class Flow:
         self._run = run
         self._count = 0
         self._states = {
-            each.symbol: SymbolState(each, each.start_price_ticks, each.start_price_ticks)
+            each.symbol: SymbolState(
+                each, each.start_price_ticks, each.present_price_ticks or each.start_price_ticks
+            )
             for each in instruments
         }
         self._symbols = list(self._states)
@@ -108,12 +111,18 @@ class Flow:
         self._weights = [1 / (2 + rank) ** 0.5 for rank in range(len(self._symbols))]
         self._sent: dict[str, OwnOrder] = {}
 
+    def adopt(self, symbol: str, order: OwnOrder) -> None:
+        """Take over an order that rests from an earlier run."""
+        self._states[symbol].open[order.side].append(order)
+
     def opening(self) -> list[FlowCommand]:
-        """The commands that populate every book, best levels first."""
+        """The commands that populate every book as far as adopted orders do not."""
         commands = []
-        for _ in range(OPEN_MIN):
+        for row in range(OPEN_MIN):
             for state in self._states.values():
-                commands += [self._passive(state, BUY), self._passive(state, SELL)]
+                for side in (BUY, SELL):
+                    if len(state.open[side]) + row < OPEN_MIN:
+                        commands.append(self._passive(state, side))
         return commands
 
     def next_commands(self, count: int) -> list[FlowCommand]:

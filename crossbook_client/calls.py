@@ -138,14 +138,14 @@ def _fields(command: Command) -> dict[str, object]:
 
 def batch(commands: Sequence[Command]) -> Call[BatchResult]:
     """`POST /v1/orders/batch`. Raises ValueError for no commands or more than 1,000."""
-    if not 0 < len(commands) <= BATCH_COMMANDS_MAX:
+    return batch_items([{"op": OPS[type(command)], **_fields(command)} for command in commands])
+
+
+def batch_items(items: Sequence[Mapping[str, object]]) -> Call[BatchResult]:
+    """The same for items as JSON has them, `op` included."""
+    if not 0 < len(items) <= BATCH_COMMANDS_MAX:
         raise ValueError(f"a batch has 1 to {BATCH_COMMANDS_MAX:,} commands")
-    items = [{"op": OPS[type(command)], **_fields(command)} for command in commands]
-    repeatable = all(
-        command.client_order_id is not None
-        for command in commands
-        if isinstance(command, SubmitCommand)
-    )
+    repeatable = all("client_order_id" in item for item in items if item.get("op") == "submit")
     body = msgspec.json.encode({"commands": items})
     return Call("POST", "/v1/orders/batch", BatchResult, {}, body, repeatable)
 
