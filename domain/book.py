@@ -80,7 +80,9 @@ class Books:
         self.client_ids: ClientIds = ClientIds(salt)
         self.touched: vec[i64] = zeros(64)
         self.touched_count: i64 = 0
-        self.serial: i64 = 1  # of the command at work; decides nothing, so it is no part of the state
+        self.serial: i64 = (
+            1  # of the command at work; decides nothing, so it is no part of the state
+        )
         self.match_number: i64 = 0
         self.out: BytesWriter = BytesWriter()
         self.event_count: i64 = 0
@@ -94,7 +96,14 @@ class Books:
         return self.by_id.get(order_id) if order_id > 0 else NIL
 
     def rest(
-        self, order_id: i64, side_id: i64, price: i64, account: i64, leaves: i64, executed: i64, tif: i64
+        self,
+        order_id: i64,
+        side_id: i64,
+        price: i64,
+        account: i64,
+        leaves: i64,
+        executed: i64,
+        tif: i64,
     ) -> None:
         """Put a new order at the end of its level's queue and of its account's list."""
         row = self.free_order

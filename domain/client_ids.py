@@ -1,8 +1,9 @@
 """Which client order ids were used since an instrument last closed, and by which order.
 
 An id is kept as a 126-bit hash of (account, instrument, trading day, id), with a 31-bit digest of the order's body:
-four words an id, forgotten when the instrument closes (its day goes up, so old entries are never met again, and a
-growing table drops them). The hash is salted by the shard's first batch, so no one can prepare collisions.
+four words an id in one list, oldest first, and a word of a hash index that points into it. A new id so touches one
+far cache line, not the entry's. When an instrument closes its day goes up: its old ids are never met again, and the
+next growth drops them. The hash is salted by the shard's first batch, so no one can prepare collisions.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mypy_extensions import i64
 from domain.tables import LOW, zeros
 
 HIGH_BITS: Final = 0x80808080
-WORDS: Final = 4
+WORDS: Final[i64] = 4
 SUM_BITS: Final = 0x1FFFFFFFFFFFFFFF
 
 
@@ -50,10 +51,12 @@ class ClientIds:
     """The table. A search leaves its hash in `first` and `second` for the `add` that follows it."""
 
     def __init__(self, salt: bytes) -> None:
-        self.used: i64 = 0  # slots in use, those of past days included
         self.live: i64 = 0
         self.mask: i64 = 1023
-        self.cells: vec[i64] = zeros(1024 * WORDS)
+        self.index: vec[i64] = zeros(
+            1024
+        )  # second half of the first hash << 32 | entry + 1; 0 free
+        self.entries: vec[i64] = zeros(0)
         self.seed_1: i64 = read_i64_le(salt, 0) & LOW
         self.seed_2: i64 = (read_i64_le(salt, 0) >> 32) & LOW
         self.seed_3: i64 = read_i64_le(salt, 8) & LOW
@@ -80,7 +83,7 @@ class ClientIds:
         self.sums[instrument] = 0
 
     def find(self, account: i64, instrument: i64, data: bytes, at: i64, length: i64) -> i64:
-        """Cell of the id of `length` bytes at `at`, or -1."""
+        """Entry of the id of `length` bytes at `at`, or -1."""
         h1, h2, h3, h4 = self.seed_1, self.seed_2, self.seed_3, self.seed_4
         words = (length + 7) >> 3
         day = self.days[instrument] & 0x7FFF
@@ -104,31 +107,39 @@ class ClientIds:
         return self._search()
 
     def _search(self) -> i64:
-        cells = self.cells
+        index = self.index
         mask = self.mask
+        mark = self.first >> 32
         slot = self.first & mask
         while True:
-            cell = slot << 2
-            if cells[cell + 2] == 0:
+            word = index[slot]
+            if word == 0:
                 return -1
-            if cells[cell] == self.first and cells[cell + 1] == self.second:
-                return cell
+            if word >> 32 == mark:
+                entry = (word & LOW) - 1
+                if self.entries[entry] == self.first and self.entries[entry + 1] == self.second:
+                    return entry
             slot = (slot + 1) & mask
 
-    def order_id(self, cell: i64) -> i64:
+    def order_id(self, entry: i64) -> i64:
         """The order that used the id."""
-        return self.cells[cell + 2]
+        return self.entries[entry + 2]
 
-    def digest(self, cell: i64) -> i64:
+    def digest(self, entry: i64) -> i64:
         """The digest of its body."""
-        return self.cells[cell + 3] >> 32
+        return self.entries[entry + 3] >> 32
 
     def add(self, order_id: i64, digest: i64, instrument: i64) -> None:
         """Remember the id that `find` just missed."""
-        if self.used * 4 >= (self.mask + 1) * 3:
+        if (len(self.entries) >> 2) * 4 >= (self.mask + 1) * 3:
             self._rebuild()
         day = self.days[instrument] & 0x7FFF
-        self._put(self.first, self.second, order_id, (digest << 32) | instrument | (day << 16))
+        entry = len(self.entries)
+        entries = append(self.entries, self.first)
+        entries = append(entries, self.second)
+        entries = append(entries, order_id)
+        self.entries = append(entries, (digest << 32) | instrument | (day << 16))
+        self._point(entry, self.first)
         self.live += 1
         self.counts[instrument] = self.counts[instrument] + 1
         self.sums[instrument] = self.mixed(instrument, self.first, self.second, order_id, digest)
@@ -138,37 +149,36 @@ class ClientIds:
         entry = (first ^ (second >> 1) ^ (order_id & SUM_BITS) ^ (digest << 20)) & SUM_BITS
         return (self.sums[instrument] + entry) & SUM_BITS
 
-    def _put(self, first: i64, second: i64, order_id: i64, rest: i64) -> None:
-        cells = self.cells
+    def _point(self, entry: i64, first: i64) -> None:
+        index = self.index
         mask = self.mask
         slot = first & mask
-        while cells[(slot << 2) + 2] != 0:
+        while index[slot] != 0:
             slot = (slot + 1) & mask
-        cell = slot << 2
-        cells[cell] = first
-        cells[cell + 1] = second
-        cells[cell + 2] = order_id
-        cells[cell + 3] = rest
-        self.used += 1
+        index[slot] = ((first >> 32) << 32) | (entry + 1)
 
     def _rebuild(self) -> None:
-        """Make room: keep what is of each instrument's present day, in a table at most half full."""
-        old = self.cells
-        end = (self.mask + 1) << 2
+        """Drop what is not of its instrument's present day, and make an index at most half full."""
+        old = self.entries
+        kept = vec[i64](capacity=self.live * 5)
+        at: i64 = 0
+        while at < len(old):
+            if self.is_of_today(at):
+                for word in range(WORDS):
+                    kept = append(kept, old[at + word])
+            at += WORDS
+        self.entries = kept
         size: i64 = 1024
         while size < self.live * 2:
             size = size << 1
-        self.cells = zeros(size << 2)
         self.mask = size - 1
-        self.used = 0
-        cell: i64 = 0
-        while cell < end:
-            if self.is_of_today(old, cell):
-                self._put(old[cell], old[cell + 1], old[cell + 2], old[cell + 3])
-            cell += WORDS
+        self.index = zeros(size)
+        at = 0
+        while at < len(kept):
+            self._point(at, kept[at])
+            at += WORDS
 
-    def is_of_today(self, cells: vec[i64], cell: i64) -> bool:
-        """Whether a cell holds an id of its instrument's present trading day."""
-        rest = cells[cell + 3]
-        day = (rest >> 16) & 0x7FFF
-        return cells[cell + 2] != 0 and (self.days[rest & 0xFFFF] & 0x7FFF) == day
+    def is_of_today(self, entry: i64) -> bool:
+        """Whether an entry is of its instrument's present trading day."""
+        rest = self.entries[entry + 3]
+        return (self.days[rest & 0xFFFF] & 0x7FFF) == (rest >> 16) & 0x7FFF

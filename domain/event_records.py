@@ -169,7 +169,9 @@ def write_level(
     write_i64_le(out, sequence)
 
 
-def write_state_changed(out: BytesWriter, index: i64, states: i64, instrument: i64, sequence: i64) -> None:
+def write_state_changed(
+    out: BytesWriter, index: i64, states: i64, instrument: i64, sequence: i64
+) -> None:
     """Trading state changed. a state, b previous state. word 1: 0 | instrument; 2: book sequence."""
     write_i64_le(out, TRADING_STATE_CHANGED | (3 << 8) | (index << 16) | (states << 32))
     write_i64_le(out, instrument << 32)
@@ -177,7 +179,13 @@ def write_state_changed(out: BytesWriter, index: i64, states: i64, instrument: i
 
 
 def write_listed(
-    out: BytesWriter, head: i64, instrument: i64, sizes: i64, collar: i64, symbol: i64, sequence: i64
+    out: BytesWriter,
+    head: i64,
+    instrument: i64,
+    sizes: i64,
+    collar: i64,
+    symbol: i64,
+    sequence: i64,
 ) -> None:
     """Instrument listed. a state (`head` is index + (state << 16)).
 
@@ -300,7 +308,18 @@ def _decode_order_event(data: bytes, at: i64, kind: i64) -> Event:
         client = data[at + 32 : at + 32 + d]
         side, order_type, tif = c & 3, (c >> 2) & 3, (c >> 4) & 3
         return OrderRejected(
-            index, a, b, account, instrument, order_id, side, order_type, tif, price, quantity, client
+            index,
+            a,
+            b,
+            account,
+            instrument,
+            order_id,
+            side,
+            order_type,
+            tif,
+            price,
+            quantity,
+            client,
         )
     sequence = read_i64_le(data, at + 32)
     if kind == ORDER_CANCELLED:

@@ -413,9 +413,7 @@ def cancel(books: Books, data: bytes, at: i64) -> None:
     books.cancel(row, ORDER_CANCELLED, BY_REQUEST)
 
 
-def _reject_aimed(
-    books: Books, data: bytes, at: i64, kind: i64, reason: i64, id_at: i64
-) -> None:
+def _reject_aimed(books: Books, data: bytes, at: i64, kind: i64, reason: i64, id_at: i64) -> None:
     length = (read_i64_le(data, at) >> 16) & 0xFF
     terms = read_i64_le(data, at + 24) if kind == REPLACE_ORDER else 0
     head = kind | (reason << 8) | (length << 24)
@@ -451,9 +449,7 @@ def replace(books: Books, data: bytes, at: i64) -> None:
         _requeue(books, row, price, leaves)
 
 
-def _check_replace(
-    books: Books, row: i64, flags: i64, terms: i64, leaves: i64, keeps: bool
-) -> i64:
+def _check_replace(books: Books, row: i64, flags: i64, terms: i64, leaves: i64, keeps: bool) -> i64:
     side_id = books.levels[(books.orders[row + LEVEL] & LOW) + SIDE_ID]
     book = (side_id >> 1) * INSTRUMENT_ROW
     state = books.instruments[book + STATE]

@@ -1,8 +1,8 @@
 """An exchange's whole state as bytes, and back: a restored engine answers every later batch with the same bytes.
 
 The state is written in one canonical order (numbers ascending, queues in priority order), so that equal states give
-equal bytes whatever way led to them; `state_hash` is SHA-256 over it. The client order ids follow it in the order of
-their table, which is not canonical, and take part in the hash by an order-free sum for each instrument.
+equal bytes whatever way led to them; `state_hash` is SHA-256 over it. The client order ids follow it, oldest first, and
+take part in the hash by an order-free sum for each instrument.
 
 Little-endian words: magic and version, shard, position, trading time, match number, salt; sessions; permanent
 sessions; accounts; instruments, each with its resting orders, bids then asks, best first, oldest first.
@@ -140,17 +140,19 @@ def _write_instrument(out: BytesWriter, books: Books, instrument: i64) -> None:
             write_i64_le(out, books.orders[row])
             write_i64_le(out, books.orders[row + PRICE_ACCOUNT])
             write_i64_le(out, books.orders[row + LEAVES])
-            write_i64_le(out, books.orders[row + EXECUTED] | (books.orders[row + LEVEL] >> 32) << 32)
+            write_i64_le(
+                out, books.orders[row + EXECUTED] | (books.orders[row + LEVEL] >> 32) << 32
+            )
 
 
 def _write_client_ids(ids: ClientIds) -> bytes:
     out = BytesWriter()
-    cell: i64 = 0
-    while cell < len(ids.cells):
-        if ids.is_of_today(ids.cells, cell):
+    entry: i64 = 0
+    while entry < len(ids.entries):
+        if ids.is_of_today(entry):
             for word in range(4):
-                write_i64_le(out, ids.cells[cell + word])
-        cell += 4
+                write_i64_le(out, ids.entries[entry + word])
+        entry += 4
     return out.getvalue()
 
 
@@ -211,7 +213,9 @@ def _read_instruments(exchange: Exchange, data: bytes, at: i64) -> None:
 
 def _rest_all(books: Books, data: bytes, resting: list[tuple[int, int, int]]) -> None:
     """Put the orders back twice over: in id order for the accounts' lists, in priority order for the queues."""
-    sequences = [books.instruments[i] for i in range(SEQUENCE, len(books.instruments), INSTRUMENT_ROW)]
+    sequences = [
+        books.instruments[i] for i in range(SEQUENCE, len(books.instruments), INSTRUMENT_ROW)
+    ]
     for order_id, place, side_id in sorted(resting):
         terms = read_i64_le(data, place + 8)
         leaves, rest = read_i64_le(data, place + 16), read_i64_le(data, place + 24)

@@ -243,7 +243,9 @@ def check_batch(batch: bytes) -> CommandHeader:
     version = word & 0xFFFF
     rules = (word >> 16) & 0xFFFF
     if version > WIRE_VERSION or rules > RULES_VERSION:
-        raise NewerVersionError(f"wire {version}, rules {rules}: this release knows {WIRE_VERSION}, {RULES_VERSION}")
+        raise NewerVersionError(
+            f"wire {version}, rules {rules}: this release knows {WIRE_VERSION}, {RULES_VERSION}"
+        )
     if version == 0 or rules == 0:
         raise UnknownRecordError("version 0")
     count = (word >> 32) & LOW
@@ -325,9 +327,7 @@ def decode_command(data: bytes, at: i64) -> Command:
             account, instrument, third, fourth & LOW, (fourth >> 32) & LOW, flags, client
         )
     symbol = data[at + 32 : at + 40].rstrip(b"\x00")
-    return ListInstrument(
-        instrument, symbol, third & LOW, (third >> 32) & LOW, fourth & LOW, a
-    )
+    return ListInstrument(instrument, symbol, third & LOW, (third >> 32) & LOW, fourth & LOW, a)
 
 
 # --- event batches ------------------------------------------------------------------------------------------------
@@ -424,7 +424,9 @@ def join_events(records: list[bytes]) -> bytes:
     first = decode_event_header(records[0])
     if len(records) == 1 and first.last and first.part == 0:
         if len(records[0]) - EVENT_HEADER_BYTES != first.body_length:
-            raise TruncatedError(f"position {first.position}: not {first.body_length} bytes of body")
+            raise TruncatedError(
+                f"position {first.position}: not {first.body_length} bytes of body"
+            )
         return records[0]
     body = BytesWriter()
     for part in range(len(records)):

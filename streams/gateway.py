@@ -136,6 +136,7 @@ class EmbeddedGateway:
         sequencer = self._shards[shard].sequencer
         sequencer.last_position = max(sequencer.last_position, position)
         self._sender.send("matching", "commands", shard, position)
+        return position
 
     async def outcomes(self, receipt: Receipt, wait_s: float) -> list[Outcome] | None:
         """See `commands.protocols.Gateway.outcomes`. Raises NotWrittenError where the engine took it for a repeat."""
