@@ -1,7 +1,8 @@
-"""Every error as one shape: `application/problem+json` (RFC 9457), with a stable reason and the request's id.
+"""Every error as one shape: `application/problem+json` (RFC 9457), with a stable reason and the
+request's id.
 
-Guarantees: no path of the API answers an error in another shape, an unexpected exception is logged with the request id
-that the client was told, and nothing of it is shown to the client.
+Guarantees: no path of the API answers an error in another shape, an unexpected exception is logged
+with the request id that the client was told, and nothing of it is shown to the client.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Who asks, and what the key allows.
 
-Guarantees: an endpoint says which scope it needs by a dependency, so that the whole table of routes and scopes can be
-read off the app; a key that was revoked anywhere is refused within 5 seconds, since a view of the directory that is
-older than that answers 503 instead.
+Guarantees: an endpoint says which scope it needs by a dependency, so that the whole table of routes
+and scopes can be read off the app; a key that was revoked anywhere is refused within 5 seconds,
+since a view of the directory that is older than that answers 503 instead.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def key_text_of(request: Request) -> str:
 
 
 def authenticate(view: DirectoryView, request: Request, scope: str) -> Caller:
-    """The caller, whose key has this scope. Raises Problem: 401, 403, or 503 where keys cannot be checked."""
+    """The caller, whose key has this scope. Raises Problem: 401, 403, or 503 where keys cannot be
+    checked."""
     text = key_text_of(request)
     if view.stale:
         detail = "keys cannot be checked now: the directory has not been read for some seconds"

@@ -1,8 +1,10 @@
-"""What happens to every request before it is routed: its id, its size limit, and a net for what nobody expected.
+"""What happens to every request before it is routed: its id, its size limit, and a net for what
+nobody expected.
 
-Guarantees: each response carries `X-Request-ID`; no request body beyond the limit is ever held in memory, however it is
-sent; an exception that no handler knows is logged and answered as a problem with status 500. Plain ASGI, because
-Starlette's BaseHTTPMiddleware costs a task and a queue a request.
+Guarantees: each response carries `X-Request-ID`; no request body beyond the limit is ever held in
+memory, however it is sent; an exception that no handler knows is logged and answered as a problem
+with status 500. Plain ASGI, because Starlette's BaseHTTPMiddleware costs a task and a queue a
+request.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from api.errors import Problem, problem_response
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 BODY_BYTES_MAX: Final = 1024 * 1024
-# A client that is cut off while it still sends sees a reset instead of the answer, so the rest is read and thrown
-# away; but not for ever.
+# A client that is cut off while it still sends sees a reset instead of the answer, so the rest is
+# read and thrown away; but not for ever.
 DISCARD_BYTES_MAX: Final = 64 * 1024 * 1024
 
 log = logging.getLogger("crossbook.api")
@@ -62,7 +64,8 @@ class RequestIdMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies over `bytes_max` with 413, by Content-Length or, without it, as they come in."""
+    """Refuses bodies over `bytes_max` with 413, by Content-Length or, without it, as they come
+    in."""
 
     def __init__(self, app: ASGIApp, bytes_max: int = BODY_BYTES_MAX) -> None:
         self.app = app

@@ -37,7 +37,7 @@ from domain.codes import (
 from domain.commands import CancelOrder, MassCancel, ReplaceOrder, SubmitOrder
 from domain.wire import encode_command
 
-PRICE_TEXT_LENGTH_MAX: Final = 32
+AMOUNT_TEXT_LENGTH_MAX: Final = 32
 PRICES_CACHED_MAX: Final = 65_536
 ORDER_ID_MAX: Final = 2**63 - 1
 ORDER_ID_SHARD_BITS: Final = 55
@@ -138,24 +138,32 @@ def _price_ticks(text: bytes) -> int:
 
 def _unusual_price_ticks(text: bytes) -> int:
     """The rest: null, an escaped string, or what must be refused with the right reason."""
+    ticks = amount_ticks(text, "price")
+    if text != b"null" and not 0 < ticks <= PRICE_TICKS_MAX:
+        raise Refusal(422, "price_out_of_range", "a price is above 0, at most 429496.7295")
+    return ticks
+
+
+def amount_ticks(text: bytes, name: str) -> int:
+    """1/10,000 dollars of a JSON string or number, whatever their sign; 0 for null. Raises
+    Refusal."""
     if text == b"null":
         return 0
-    if len(text) > PRICE_TEXT_LENGTH_MAX:
-        raise Refusal(400, "invalid_price", "a price has at most 32 characters")
+    if len(text) > AMOUNT_TEXT_LENGTH_MAX:
+        raise Refusal(400, f"invalid_{name}", f"a {name} has at most 32 characters")
     try:
         value = msgspec.json.decode(text, type=str) if text[:1] == b'"' else text.decode()
     except UNREADABLE as error:
         raise refusal_of(error) from None
     found = DECIMAL.fullmatch(value)
     if found is None:
-        raise Refusal(400, "invalid_price", 'a price is a plain decimal, such as "187.2500"')
-    sign, whole, decimals = found[1], found[2], found[3] or ""
+        detail = f'a {name} is a plain decimal, such as "187.2500"'
+        raise Refusal(400, f"invalid_{name}", detail)
+    decimals = found[3] or ""
     if len(decimals) > 4:
-        raise Refusal(422, "price_too_fine", "a price has at most 4 decimals")
-    ticks = int(whole) * TICKS_PER_DOLLAR + int(decimals.ljust(4, "0"))
-    if sign or not 0 < ticks <= PRICE_TICKS_MAX:
-        raise Refusal(422, "price_out_of_range", "a price is above 0, at most 429496.7295")
-    return ticks
+        raise Refusal(422, f"{name}_too_fine", f"a {name} has at most 4 decimals")
+    ticks = int(found[2]) * TICKS_PER_DOLLAR + int(decimals.ljust(4, "0"))
+    return -ticks if found[1] else ticks
 
 
 def price_text(price_ticks: int) -> str:

@@ -129,11 +129,26 @@ class Directory:
 
         return self._attempt(change)
 
-    def set_limits(self, number: int, limits: Limits, *, by: str) -> Change[AccountEntry]:
-        """Change all three limits. Raises InvalidTermsError, UnknownAccountError."""
-        check_limits(limits)
+    def set_limits(
+        self,
+        number: int,
+        *,
+        order_quantity_max: int | None = None,
+        order_notional_max: int | None = None,
+        open_orders_max: int | None = None,
+        by: str,
+    ) -> Change[AccountEntry]:
+        """Change limits; None leaves one as it is, 0 is no limit. Raises InvalidTermsError,
+        UnknownAccountError."""
 
         def change(account: Account) -> None:
+            present = account_entry(account).limits
+            limits = Limits(
+                present.order_quantity_max if order_quantity_max is None else order_quantity_max,
+                present.order_notional_max if order_notional_max is None else order_notional_max,
+                present.open_orders_max if open_orders_max is None else open_orders_max,
+            )
+            check_limits(limits)
             account.set_limits(
                 order_quantity_max=limits.order_quantity_max,
                 order_notional_max=limits.order_notional_max,

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from eventsourcing.persistence import PersistenceError
@@ -66,6 +67,11 @@ class DirectoryView:
     def instrument(self, symbol: str) -> InstrumentEntry | None:
         """The instrument with this symbol, in capitals."""
         return self._state.instruments.get(symbol)
+
+    @property
+    def symbols(self) -> Mapping[str, InstrumentEntry]:
+        """The instruments by symbol; the mapping follows the directory."""
+        return self._state.instruments
 
     def instrument_numbered(self, number: int) -> InstrumentEntry | None:
         """The instrument with this number."""

@@ -226,19 +226,20 @@ def test_what_a_change_answers_is_what_a_view_then_says(
 ) -> None:
     listed = directory.list_instrument(APPLE, by="t")
     opened = directory.create_account("a", Limits(1, 2, 3), by="t")
-    limited = directory.set_limits(1, Limits(4, 5, 6), by="t")
+    limited = directory.set_limits(1, order_notional_max=5, open_orders_max=0, by="t")
 
     assert view.refresh() == limited.notification_id
     assert view.instrument("AAPL") == listed.entry
     assert opened.entry.limits == Limits(1, 2, 3)
     assert view.account(1) == limited.entry
+    assert limited.entry.limits == Limits(1, 5, 0)
 
 
 def test_stored_events_keep_their_names_and_plain_values(directory: Directory) -> None:
     """Golden names: a stored event must be readable for ever, whatever becomes of the classes."""
     directory.list_instrument(APPLE, by="who")
     directory.create_account("a", by="who")
-    directory.set_limits(1, Limits(), by="who")
+    directory.set_limits(1, by="who")
     directory.set_killed(1, False, by="who")
     _, key = directory.create_key(1, ["read"], by="who")
     directory.revoke_key(1, key.key_id, by="who")

@@ -89,7 +89,7 @@ def test_each_change_becomes_the_commands_it_asks_for(
     directory.set_reference_price("AAPL", 10, by="t")
     directory.create_key(1, ["read"], by="t")
     directory.set_killed(1, True, by="t")
-    directory.set_limits(1, Limits(open_orders_max=8), by="t")
+    directory.set_limits(1, open_orders_max=8, by="t")
     follower_of(directory, logs).step()
 
     accounts = [SetAccount(1, 7, False), SetAccount(1, 7, True), SetAccount(1, 8, True)]

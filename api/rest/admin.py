@@ -1,0 +1,398 @@
+"""Administration: instruments, accounts, limits, kill switches and keys.
+
+Guarantees: a change is durable in the directory when it is answered, and where it matters to
+matching, its commands lie in the shards' logs at the positions answered (202 without a position:
+they will, as soon as the logs can be written). A key's secret is in one answer and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Request
+from msgspec import UNSET, Meta, Struct, UnsetType
+from starlette.responses import Response
+
+from api.keys import ADMIN, Caller
+from api.positions import position_text
+from api.rest.answers import json_response
+from api.rest.orders import services_of
+from api.services import Services
+from commands.directory.application import Change
+from commands.directory.entries import AccountEntry, InstrumentEntry, InstrumentTerms, Limits
+from commands.directory.terms import UnknownAccountError
+from commands.validation import (
+    NO_PRICE,
+    TRADING_STATES,
+    Price,
+    amount_ticks,
+    decode_body,
+    instrument_of,
+    price_text,
+    price_ticks_of,
+)
+from domain.codes import ACCOUNT_MAX, TradingState
+
+router: Final = APIRouter(prefix="/v1/admin")
+T = TypeVar("T")
+
+Admin = Annotated[Caller, Depends(ADMIN)]
+AccountNumber = Annotated[int, Path(ge=1, le=ACCOUNT_MAX, description="The account's number.")]
+State = Literal["open", "halted", "cancel_only", "closed"]
+Limit = Annotated[int, Meta(ge=0, description="0 or null: no limit.")]
+
+
+class ListingBody(Struct, forbid_unknown_fields=True):
+    """An instrument to list."""
+
+    symbol: str
+    tick_size: Price
+    lot_size: int = 1
+    price_collar: Price = NO_PRICE
+    reference_price: Price = NO_PRICE
+    state: State = "open"
+
+
+class InstrumentPatch(Struct, forbid_unknown_fields=True):
+    """A new reference price; null for none."""
+
+    reference_price: Price
+
+
+class InstrumentStateBody(Struct, forbid_unknown_fields=True):
+    """The trading state wanted."""
+
+    state: State
+
+
+class LimitsBody(Struct, forbid_unknown_fields=True):
+    """Limits to change; those left out stay."""
+
+    order_quantity_max: Limit | UnsetType | None = UNSET
+    order_notional_max: Price | UnsetType = UNSET
+    open_orders_max: Limit | UnsetType | None = UNSET
+
+
+class AccountBody(Struct, forbid_unknown_fields=True):
+    """An account to open."""
+
+    name: str
+    limits: LimitsBody = msgspec.field(default_factory=LimitsBody)
+
+
+class AccountPatch(Struct, forbid_unknown_fields=True):
+    """New limits."""
+
+    limits: LimitsBody
+
+
+class AccountStateBody(Struct, forbid_unknown_fields=True):
+    """The kill switch: `killed` cancels every open order and refuses new ones."""
+
+    state: Literal["active", "killed"]
+
+
+class KeyBody(Struct, forbid_unknown_fields=True):
+    """The scopes of a key to create."""
+
+    scopes: list[Literal["read", "trade", "admin"]]
+
+
+class InstrumentAnswer(Struct, kw_only=True):
+    """An instrument as the directory has it."""
+
+    symbol: str
+    number: int
+    shard: int
+    tick_size: str
+    lot_size: int
+    price_collar: str | None
+    reference_price: str | None
+    state: str
+    position: str | UnsetType = UNSET
+
+
+class LimitsAnswer(Struct):
+    """An account's limits; null is no limit. Notional in dollars."""
+
+    order_quantity_max: int | None
+    order_notional_max: str | None
+    open_orders_max: int | None
+
+
+class KeyAnswer(Struct):
+    """A key, without its secret."""
+
+    key_id: str
+    scopes: list[str]
+    revoked: bool
+
+
+class AccountAnswer(Struct, kw_only=True):
+    """An account as the directory has it."""
+
+    account: int
+    name: str
+    state: str
+    limits: LimitsAnswer
+    keys: list[KeyAnswer]
+    position: str | UnsetType = UNSET
+
+
+class NewKeyAnswer(Struct):
+    """A key as its owner sees it, this once."""
+
+    key_id: str
+    key: str
+    scopes: list[str]
+
+
+class InstrumentsAnswer(Struct):
+    """All instruments."""
+
+    instruments: list[InstrumentAnswer]
+
+
+class AccountsAnswer(Struct):
+    """All accounts."""
+
+    accounts: list[AccountAnswer]
+
+
+LISTING: Final = msgspec.json.Decoder(ListingBody)
+INSTRUMENT_PATCH: Final = msgspec.json.Decoder(InstrumentPatch)
+INSTRUMENT_STATE: Final = msgspec.json.Decoder(InstrumentStateBody)
+ACCOUNT: Final = msgspec.json.Decoder(AccountBody)
+ACCOUNT_PATCH: Final = msgspec.json.Decoder(AccountPatch)
+ACCOUNT_STATE: Final = msgspec.json.Decoder(AccountStateBody)
+KEY: Final = msgspec.json.Decoder(KeyBody)
+
+
+def _price_or_none(ticks: int) -> str | None:
+    return price_text(ticks) if ticks else None
+
+
+def instrument_answer(entry: InstrumentEntry) -> InstrumentAnswer:
+    """An entry as an answer; a write adds its position."""
+    return InstrumentAnswer(
+        symbol=entry.symbol,
+        number=entry.number,
+        shard=entry.shard,
+        tick_size=price_text(entry.tick_size),
+        lot_size=entry.lot_size,
+        price_collar=_price_or_none(entry.price_collar),
+        reference_price=_price_or_none(entry.reference_price),
+        state=TradingState(entry.state).name.lower(),
+    )
+
+
+def account_answer(entry: AccountEntry) -> AccountAnswer:
+    """An entry as an answer; a write adds its position."""
+    limits = entry.limits
+    return AccountAnswer(
+        account=entry.number,
+        name=entry.name,
+        state="killed" if entry.killed else "active",
+        limits=LimitsAnswer(
+            limits.order_quantity_max or None,
+            _price_or_none(limits.order_notional_max),
+            limits.open_orders_max or None,
+        ),
+        keys=[KeyAnswer(key.key_id, sorted(key.scopes), key.revoked) for key in entry.keys],
+    )
+
+
+async def _change(services: Services, call: Callable[[], Change[T]]) -> Change[T]:
+    """Make a blocking directory change in a thread, and have this process see it at once."""
+
+    def changed() -> Change[T]:
+        change = call()
+        services.directory_view.refresh()
+        return change
+
+    return await asyncio.to_thread(changed)
+
+
+async def _answer_written(
+    services: Services, notification_id: int, answer: InstrumentAnswer | AccountAnswer, status: int
+) -> Response:
+    """Wait until the change's shard commands are in the logs, and answer where."""
+    wait_s = services.settings.outcome_wait_s
+    positions = await services.directory_writes.positions_of(notification_id, wait_s)
+    if positions is None:
+        return json_response(answer, 202)
+    if not positions:
+        # Written by another process's follower, some time ago: no later than here.
+        shards = range(services.settings.shards)
+        positions = {shard: services.gateway.written(shard) for shard in shards}
+    answer.position = position_text(positions)
+    return json_response(answer, status)
+
+
+@router.post("/instruments", status_code=201)
+async def create_instrument(request: Request, caller: Admin) -> Response:
+    """List an instrument; its shard is chosen now."""
+    services = services_of(request)
+    body: ListingBody = decode_body(LISTING, await request.body())
+    terms = InstrumentTerms(
+        symbol=body.symbol,
+        tick_size=price_ticks_of(body.tick_size),
+        lot_size=body.lot_size,
+        price_collar=price_ticks_of(body.price_collar),
+        reference_price=price_ticks_of(body.reference_price),
+        state=TRADING_STATES[body.state],
+    )
+    directory = services.directory
+    change = await _change(services, lambda: directory.list_instrument(terms, by=caller.by))
+    answer = instrument_answer(change.entry)
+    return await _answer_written(services, change.notification_id, answer, 201)
+
+
+@router.get("/instruments")
+async def list_instruments(request: Request, caller: Admin) -> Response:
+    """All instruments, by number."""
+    view = services_of(request).directory_view
+    return json_response(InstrumentsAnswer([instrument_answer(x) for x in view.instruments()]))
+
+
+@router.patch("/instruments/{symbol:path}")
+async def change_instrument(request: Request, caller: Admin, symbol: str) -> Response:
+    """Set the reference price, from which collars and the notional of market orders are
+    measured."""
+    services = services_of(request)
+    instrument = instrument_of(symbol, services.directory_view.symbols)
+    body: InstrumentPatch = decode_body(INSTRUMENT_PATCH, await request.body())
+    ticks = price_ticks_of(body.reference_price)
+    directory = services.directory
+    change = await _change(
+        services, lambda: directory.set_reference_price(instrument.symbol, ticks, by=caller.by)
+    )
+    return json_response(instrument_answer(change.entry))
+
+
+@router.put("/instruments/{symbol:path}/state")
+async def set_instrument_state(request: Request, caller: Admin, symbol: str) -> Response:
+    """Open, halt, restrict to cancels, or close an instrument."""
+    services = services_of(request)
+    instrument = instrument_of(symbol, services.directory_view.symbols)
+    body: InstrumentStateBody = decode_body(INSTRUMENT_STATE, await request.body())
+    state = TRADING_STATES[body.state]
+    directory = services.directory
+    change = await _change(
+        services, lambda: directory.set_trading_state(instrument.symbol, state, by=caller.by)
+    )
+    answer = instrument_answer(change.entry)
+    return await _answer_written(services, change.notification_id, answer, 200)
+
+
+@router.post("/accounts", status_code=201)
+async def create_account(request: Request, caller: Admin) -> Response:
+    """Open an account."""
+    services = services_of(request)
+    body: AccountBody = decode_body(ACCOUNT, await request.body())
+    limits = Limits(*(limit or 0 for limit in _limits(body.limits)))
+    directory = services.directory
+    change = await _change(
+        services, lambda: directory.create_account(body.name, limits, by=caller.by)
+    )
+    answer = account_answer(change.entry)
+    return await _answer_written(services, change.notification_id, answer, 201)
+
+
+def _limits(asked: LimitsBody) -> tuple[int | None, int | None, int | None]:
+    """What is asked of the three limits: None leaves one as it is, 0 is no limit."""
+    quantity, notional = asked.order_quantity_max, asked.order_notional_max
+    orders = asked.open_orders_max
+    return (
+        None if isinstance(quantity, UnsetType) else quantity or 0,
+        None
+        if isinstance(notional, UnsetType)
+        else amount_ticks(bytes(notional), "order_notional_max"),
+        None if isinstance(orders, UnsetType) else orders or 0,
+    )
+
+
+@router.get("/accounts")
+async def list_accounts(request: Request, caller: Admin) -> Response:
+    """All accounts, by number."""
+    view = services_of(request).directory_view
+    return json_response(AccountsAnswer([account_answer(entry) for entry in view.accounts()]))
+
+
+def _account(services: Services, number: int) -> AccountEntry:
+    entry = services.directory_view.account(number)
+    if entry is None:
+        raise UnknownAccountError(f"no account {number}")
+    return entry
+
+
+@router.get("/accounts/{account}")
+async def get_account(request: Request, caller: Admin, account: AccountNumber) -> Response:
+    """One account."""
+    return json_response(account_answer(_account(services_of(request), account)))
+
+
+@router.patch("/accounts/{account}")
+async def change_account(request: Request, caller: Admin, account: AccountNumber) -> Response:
+    """Change limits; those left out stay as they are."""
+    services = services_of(request)
+    body: AccountPatch = decode_body(ACCOUNT_PATCH, await request.body())
+    quantity, notional, orders = _limits(body.limits)
+    directory = services.directory
+    change = await _change(
+        services,
+        lambda: directory.set_limits(
+            account,
+            order_quantity_max=quantity,
+            order_notional_max=notional,
+            open_orders_max=orders,
+            by=caller.by,
+        ),
+    )
+    answer = account_answer(change.entry)
+    return await _answer_written(services, change.notification_id, answer, 200)
+
+
+@router.put("/accounts/{account}/state")
+async def set_account_state(request: Request, caller: Admin, account: AccountNumber) -> Response:
+    """Throw or release the kill switch: `killed` cancels every open order and refuses new ones."""
+    services = services_of(request)
+    body: AccountStateBody = decode_body(ACCOUNT_STATE, await request.body())
+    killed = body.state == "killed"
+    directory = services.directory
+    change = await _change(services, lambda: directory.set_killed(account, killed, by=caller.by))
+    answer = account_answer(change.entry)
+    return await _answer_written(services, change.notification_id, answer, 200)
+
+
+@router.post("/accounts/{account}/keys", status_code=201)
+async def create_key(request: Request, caller: Admin, account: AccountNumber) -> Response:
+    """Create an API key. Its text is answered this once, and kept nowhere."""
+    services = services_of(request)
+    body: KeyBody = decode_body(KEY, await request.body())
+    scopes: list[str] = list(body.scopes)
+
+    def created() -> tuple[NewKeyAnswer, int]:
+        change, key = services.directory.create_key(account, scopes, by=caller.by)
+        services.directory_view.refresh()
+        return NewKeyAnswer(key.key_id, key.text, sorted(scopes)), change.notification_id
+
+    answer, _ = await asyncio.to_thread(created)
+    return json_response(answer, 201, {"Cache-Control": "no-store"})
+
+
+@router.delete("/accounts/{account}/keys/{key_id}", status_code=204)
+async def revoke_key(
+    request: Request,
+    caller: Admin,
+    account: AccountNumber,
+    key_id: Annotated[str, Path(max_length=64)],
+) -> Response:
+    """Revoke a key: refused here at once, everywhere within 5 seconds."""
+    services = services_of(request)
+    directory = services.directory
+    await _change(services, lambda: directory.revoke_key(account, key_id, by=caller.by))
+    return Response(status_code=204)

@@ -1,0 +1,43 @@
+"""The REST application: routes, middleware and error answers around the services it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+
+from api.errors import install_error_handlers
+from api.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from api.rest import admin, batch, health, market, orders
+from api.rest.openapi import install_openapi
+from api.services import Services
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+DESCRIPTION = """Order entry, market data and administration of a Crossbook exchange.
+
+Prices are decimal strings with 4 decimals, ids and sequences strings. Every write answers its
+`position`; every read takes `min_position`, so that a client reads its own writes. Every error is
+`application/problem+json` with a `reason`.
+"""
+
+
+def create_app(services: Services, *, lifespan: Lifespan | None = None) -> FastAPI:
+    """The app of one API process. `lifespan` starts and stops what runs beside it."""
+    app = FastAPI(
+        title="Crossbook",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    for module in (batch, orders, market, admin, health):
+        app.include_router(module.router)
+    install_error_handlers(app)
+    # The last one added is the outermost: every answer has its request id, also one of 413.
+    app.add_middleware(BodyLimitMiddleware, bytes_max=services.settings.body_bytes_max)
+    app.add_middleware(RequestIdMiddleware)
+    install_openapi(app)
+    return app

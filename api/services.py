@@ -1,0 +1,58 @@
+"""What the API is made of: the parts that the composition root hands to `create_app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from projections.read_books import BookReader
+from projections.read_history import HistoryReader
+
+from api.positions import LastWrites
+from commands.directory.application import Directory
+from commands.directory.view import DirectoryView
+from commands.protocols import Gateway, Progress
+
+
+class DirectoryWrites(Protocol):
+    """Tells where the shard commands of a directory change lie (`streams.directory_follower`)."""
+
+    async def positions_of(self, notification_id: int, wait_s: float) -> dict[int, int] | None:
+        """Position by shard; None where they are not all in the logs within `wait_s`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """The settings that the API reads; the composition root takes them from its own."""
+
+    shards: int = 1
+    outcome_wait_ms: int = 2_000
+    read_wait_ms: int = 2_000
+    lag_batches_max: int = 2_000
+    body_bytes_max: int = 1_048_576
+
+    @property
+    def outcome_wait_s(self) -> float:
+        """How long a write waits for its outcome."""
+        return self.outcome_wait_ms / 1_000
+
+    @property
+    def read_wait_s(self) -> float:
+        """How long a read waits for `min_position`."""
+        return self.read_wait_ms / 1_000
+
+
+@dataclass
+class Services:
+    """The running parts behind the endpoints."""
+
+    gateway: Gateway
+    progress: Progress
+    directory: Directory
+    directory_view: DirectoryView
+    directory_writes: DirectoryWrites
+    books: BookReader
+    history: HistoryReader
+    settings: ApiSettings = field(default_factory=ApiSettings)
+    last_writes: LastWrites = field(default_factory=LastWrites)
