@@ -1,4 +1,6 @@
-"""Compile domain/ with mypyc, in place. Without a C compiler it says so and leaves the exchange interpreted.
+"""Compile domain/ and the row encoder of projections/ with mypyc, in place.
+
+Without a C compiler it says so and leaves the exchange interpreted.
 
 The hash of the sources is compiled in as `domain._compiled.SOURCE_HASH`, so that a stale extension is noticed.
 """
@@ -15,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from domain import SOURCES, source_hash  # noqa: E402
+from domain import SOURCES, source_hash, source_path  # noqa: E402
 
 SETUP = """
 from mypyc.build import mypycify
@@ -36,8 +38,9 @@ setup(
 def remove_extensions() -> None:
     """Delete what an earlier run built."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    for path in [*ROOT.glob(f"*__mypyc{suffix}"), *ROOT.glob(f"domain/*{suffix}")]:
-        path.unlink()
+    built = [source_path(module).with_suffix(suffix) for module in [*SOURCES, "domain._compiled"]]
+    for path in [*ROOT.glob(f"*__mypyc{suffix}"), *built]:
+        path.unlink(missing_ok=True)
 
 
 def compile_domain() -> bool:
@@ -50,7 +53,7 @@ def compile_domain() -> bool:
     if shutil.which(compiler) is None:
         env["CC"] = "cc"
     env["CFLAGS"] = env.get("CFLAGS", "") + " -O3 -fno-semantic-interposition -g0"
-    code = SETUP.format(sources=[f"domain/{name}.py" for name in [*SOURCES, "_compiled"]])
+    code = SETUP.format(sources=[f"{name.replace('.', '/')}.py" for name in [*SOURCES, "domain._compiled"]])
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
