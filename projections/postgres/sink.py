@@ -1,0 +1,229 @@
+"""The history of orders, executions and trades in PostgreSQL.
+
+Guarantees: the effects of a group of batches and the position after them are one transaction, which
+begins by moving the position with a compare-and-set; so two instances never apply a batch twice,
+and what a crash of the server loses is a suffix that is replayed. Hence commits need not wait for
+the disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+
+from domain.batch import START, ConflictError, EventBatch, Position, SinkError
+from projections.links import check_link
+from projections.postgres.fold import COLUMNS, Listing, Rows, fold
+from projections.postgres.schema import HISTORY, Connection, Cursor, migrate
+
+# Joins are by the primary key whatever the statistics say: those of a table that grew from nothing
+# within seconds, and of a staging table, are wrong.
+SESSION: Final = """
+    SET synchronous_commit = off;
+    SET search_path = {schema};
+    SET statement_timeout = '60s';
+    SET lock_timeout = '30s';
+    SET idle_in_transaction_session_timeout = '60s';
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET enable_seqscan = off;
+    CREATE TEMP TABLE order_changes (
+        order_id bigint, price_ticks bigint, quantity bigint, executed_quantity bigint,
+        leaves_quantity bigint, executed_value bigint, status smallint, reason smallint,
+        updated_position bigint, updated_at_ns bigint
+    ) ON COMMIT DELETE ROWS
+"""
+SELECT_POSITION: Final = "SELECT position, chain FROM sink_positions WHERE sink = %s AND shard = %s"
+FIRST_POSITION: Final = (
+    "INSERT INTO sink_positions (position, chain, sink, shard) VALUES (%s, %s, %s, %s)"
+    " ON CONFLICT DO NOTHING"
+)
+MOVE_POSITION: Final = (
+    "UPDATE sink_positions SET position = %s, chain = %s"
+    " WHERE sink = %s AND shard = %s AND position = %s AND chain = %s"
+)
+COPY: Final = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
+CHANGE_ORDERS: Final = """
+    UPDATE orders o SET
+        price_ticks = CASE WHEN c.price_ticks = 0 THEN o.price_ticks ELSE c.price_ticks END,
+        quantity = CASE WHEN c.quantity = 0 THEN o.quantity ELSE c.quantity END,
+        executed_quantity = o.executed_quantity + c.executed_quantity,
+        leaves_quantity = c.leaves_quantity,
+        executed_value = o.executed_value + c.executed_value,
+        status = c.status, reason = c.reason,
+        updated_position = c.updated_position, updated_at_ns = c.updated_at_ns
+    FROM order_changes c WHERE o.order_id = c.order_id
+"""
+LIST_INSTRUMENT: Final = """
+    INSERT INTO instruments (instrument, shard, symbol, tick_size, lot_size, price_collar, state,
+        listed_position, updated_position)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+CHANGE_STATE: Final = (
+    "UPDATE instruments SET state = %s, updated_position = %s WHERE instrument = %s"
+)
+
+
+class PostgresSink:
+    """The sink `postgres`. One connection a shard, so that each shard may have a thread of its
+    own."""
+
+    name = "postgres"
+
+    def __init__(self, dsn: str, *, schema: str = HISTORY) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._shards: dict[int, _ShardWriter] = {}
+        self._lock = threading.Lock()
+
+    def position(self, shard: int) -> Position:
+        """The last batch applied; START where nothing was. Raises psycopg.OperationalError."""
+        return self._shard(shard).position()
+
+    def apply(self, shard: int, batches: Sequence[EventBatch]) -> Position:
+        """Write the batches' rows and the new position in one transaction.
+
+        Raises ConflictError, ForkError, or psycopg.OperationalError where the server is away (the
+        batches may be written or not: read the position again).
+        """
+        if not batches:
+            return self.position(shard)
+        rows = fold(shard, [batch.record for batch in batches])
+        return self._shard(shard).write(batches, rows)
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            for writer in self._shards.values():
+                writer.close()
+            self._shards.clear()
+
+    def _shard(self, shard: int) -> _ShardWriter:
+        with self._lock:
+            if shard not in self._shards:
+                self._shards[shard] = _ShardWriter(self._dsn, self._schema, self.name, shard)
+            return self._shards[shard]
+
+
+class _ShardWriter:
+    """One shard's connection, made anew after a failure, and where we believe the shard to
+    stand."""
+
+    def __init__(self, dsn: str, schema: str, sink: str, shard: int) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._key = (sink, shard)
+        self._connection: Connection | None = None
+        self._known: Position | None = None
+        self._lock = threading.Lock()
+
+    def position(self) -> Position:
+        with self._lock, self._errors():
+            return self._read_position(self._connect())
+
+    def write(self, batches: Sequence[EventBatch], rows: Rows) -> Position:
+        with self._lock, self._errors():
+            connection = self._connect()
+            before = self._check(connection, batches)
+            after = batches[-1].at
+            with connection.transaction():
+                if not self._move(connection, before, after):
+                    raise ConflictError(
+                        f"another instance moved {self._key} from {before.position}"
+                    )
+                _write_rows(connection, rows)
+            self._known = after
+            return after
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _check(self, connection: Connection, batches: Sequence[EventBatch]) -> Position:
+        """The position before `batches`. Our own idea may be old: only what is stored is blamed."""
+        if self._known is not None:
+            try:
+                check_link(self._known, batches)
+                return self._known
+            except SinkError:
+                self._known = None
+        stored = self._read_position(connection)
+        check_link(stored, batches)
+        return stored
+
+    def _read_position(self, connection: Connection) -> Position:
+        row = connection.execute(SELECT_POSITION, self._key).fetchone()
+        self._known = START if row is None else Position(row[0], bytes(row[1]))
+        return self._known
+
+    def _move(self, connection: Connection, before: Position, after: Position) -> bool:
+        arguments = (after.position, after.chain, *self._key)
+        if before == START:
+            moved = connection.execute(FIRST_POSITION, arguments)
+        else:
+            moved = connection.execute(MOVE_POSITION, (*arguments, before.position, before.chain))
+        return moved.rowcount == 1
+
+    def _connect(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self._dsn,
+                autocommit=True,
+                connect_timeout=5,
+                tcp_user_timeout=30_000,
+                application_name=f"crossbook {self._key[0]} sink, shard {self._key[1]}",
+            )
+            migrate(self._connection, self._schema)
+            self._connection.execute(SESSION.format(schema=self._schema))
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._known = None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """After a failure nothing that we believe of the server holds."""
+        try:
+            yield
+        except SinkError:
+            self._known = None
+            raise
+        except psycopg.errors.UndefinedTable as error:
+            self._drop()
+            raise ConflictError("the tables were replaced") from error
+        except psycopg.Error:
+            self._drop()
+            raise
+
+
+def _write_rows(connection: Connection, rows: Rows) -> None:
+    with connection.cursor() as cursor:
+        for table, image in rows.images():
+            with cursor.copy(COPY.format(table=table, columns=COLUMNS[table])) as copy:
+                copy.write(image)
+        if rows.orders_changed > 0:
+            cursor.execute(CHANGE_ORDERS)
+            if cursor.rowcount != rows.orders_changed:
+                missing = rows.orders_changed - cursor.rowcount
+                raise SinkError(f"{missing} orders are missing: `crossbook rebuild postgres`")
+        for listing in rows.listings:
+            _write_listing(cursor, rows.shard, listing)
+
+
+def _write_listing(cursor: Cursor, shard: int, listing: Listing) -> None:
+    if not listing.symbol:
+        cursor.execute(CHANGE_STATE, (listing.state, listing.position, listing.instrument))
+        return
+    sizes = (listing.tick_size, listing.lot_size, listing.price_collar)
+    symbol = listing.symbol.decode("ascii")
+    positions = (listing.position, listing.position)
+    cursor.execute(
+        LIST_INSTRUMENT, (listing.instrument, shard, symbol, *sizes, listing.state, *positions)
+    )

@@ -1,0 +1,130 @@
+"""The history tables as a slow, plain reading of the events says they should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.batch import EventBatch
+from domain.events import (
+    InstrumentListed,
+    OrderAccepted,
+    OrderCancelled,
+    OrderExecuted,
+    OrderExpired,
+    OrderRejected,
+    OrderReplaced,
+    TradingStateChanged,
+)
+
+OPEN, PARTIALLY_FILLED, FILLED, CANCELLED, EXPIRED, REJECTED = range(6)
+Row = dict[str, Any]
+
+
+class HistoryOracle:
+    """Rows by table, made from dataclass events one at a time."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, Row] = {}
+        self.executions: list[Row] = []
+        self.trades: list[Row] = []
+        self.instruments: dict[int, Row] = {}
+
+    @classmethod
+    def of(cls, batches: list[EventBatch]) -> HistoryOracle:
+        oracle = cls()
+        for batch in batches:
+            for event in batch.events():
+                oracle.take(batch, event)
+        return oracle
+
+    def take(self, batch: EventBatch, event: object) -> None:
+        if isinstance(event, OrderAccepted):
+            self.born(batch, event, status=OPEN, reason=0, leaves_quantity=event.quantity)
+        elif isinstance(event, OrderRejected) and event.command_type == 1:
+            self.born(batch, event, status=REJECTED, reason=event.reason, leaves_quantity=0)
+        elif isinstance(event, OrderExecuted):
+            self.executed(batch, event)
+        elif isinstance(event, OrderCancelled | OrderExpired):
+            row = self.touch(batch, event.order_id)
+            row["status"] = CANCELLED if isinstance(event, OrderCancelled) else EXPIRED
+            row["reason"] = event.reason
+            row["leaves_quantity"] = 0
+        elif isinstance(event, OrderReplaced):
+            row = self.touch(batch, event.order_id)
+            assert row["executed_quantity"] == event.executed_quantity
+            row["price_ticks"] = event.price_ticks
+            row["leaves_quantity"] = event.leaves_quantity
+            row["quantity"] = event.executed_quantity + event.leaves_quantity
+            row["status"] = PARTIALLY_FILLED if event.executed_quantity else OPEN
+        elif isinstance(event, InstrumentListed):
+            self.instruments[event.instrument] = {
+                "instrument": event.instrument,
+                "shard": batch.header.shard,
+                "symbol": event.symbol.decode(),
+                "tick_size": event.tick_size,
+                "lot_size": event.lot_size,
+                "price_collar": event.price_collar,
+                "state": event.state,
+                "listed_position": batch.position,
+                "updated_position": batch.position,
+            }
+        elif isinstance(event, TradingStateChanged):
+            row = self.instruments[event.instrument]
+            row["state"], row["updated_position"] = event.state, batch.position
+
+    def touch(self, batch: EventBatch, order_id: int) -> Row:
+        row = self.orders[order_id]
+        row["updated_position"] = batch.position
+        row["updated_at_ns"] = batch.header.audit_timestamp_ns
+        return row
+
+    def born(self, batch: EventBatch, event: OrderAccepted | OrderRejected, **state: int) -> None:
+        client = event.client_order_id
+        sound = bool(client) and all(0x21 <= value <= 0x7E for value in client)
+        assert event.order_id not in self.orders
+        self.orders[event.order_id] = {
+            "order_id": event.order_id,
+            "shard": batch.header.shard,
+            "account": event.account,
+            "instrument": event.instrument,
+            "client_order_id": client.decode() if sound else None,
+            "side": event.side,
+            "order_type": event.order_type,
+            "time_in_force": event.time_in_force,
+            "price_ticks": event.price_ticks,
+            "quantity": event.quantity,
+            "executed_quantity": 0,
+            "executed_value": 0,
+            "accepted_position": batch.position,
+            "accepted_at_ns": batch.header.audit_timestamp_ns,
+            "trading_time_ns": batch.header.trading_time_ns,
+            **state,
+        }
+        self.touch(batch, event.order_id)
+
+    def executed(self, batch: EventBatch, event: OrderExecuted) -> None:
+        match = {
+            "match_number": event.match_number,
+            "shard": batch.header.shard,
+            "instrument": event.instrument,
+            "price_ticks": event.price_ticks,
+            "quantity": event.quantity,
+            "position": batch.position,
+            "executed_at_ns": batch.header.audit_timestamp_ns,
+            "trading_time_ns": batch.header.trading_time_ns,
+        }
+        self.trades.append({**match, "aggressor_side": event.aggressor_side})
+        side = event.aggressor_side
+        for order_id, account, leaves, own_side, liquidity in (
+            (event.aggressor_order_id, event.aggressor_account, event.aggressor_leaves, side, 1),
+            (event.resting_order_id, event.resting_account, event.resting_leaves, 1 - side, 0),
+        ):
+            row = self.touch(batch, order_id)
+            assert row["account"] == account
+            row["executed_quantity"] += event.quantity
+            row["executed_value"] += event.quantity * event.price_ticks
+            row["leaves_quantity"] = leaves
+            row["status"] = PARTIALLY_FILLED if leaves else FILLED
+            own = {"order_id": order_id, "account": account, "side": own_side}
+            own |= {"liquidity": liquidity, "leaves_quantity": leaves}
+            self.executions.append({**match, **own})
