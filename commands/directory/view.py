@@ -109,11 +109,11 @@ class DirectoryView:
             return self._state.notification_id
 
     def wake(self) -> None:
-        """Have the follower look now. Callable from any thread."""
+        """Have `run` look now. Callable from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
-    async def follow(self, poll_s: float = POLL_S) -> None:
+    async def run(self, poll_s: float = POLL_S) -> None:
         """Keep the view fresh until cancelled. A store that cannot be read is tried again; `age_s`
         grows meanwhile."""
         self._loop = asyncio.get_running_loop()
