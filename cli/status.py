@@ -1,0 +1,128 @@
+"""`crossbook status`: what runs, how far each part is, and how fast it goes.
+
+Rates are rows that PostgreSQL committed between two looks, so they are of the whole exchange.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+import psycopg
+
+from cli.run_state import ExchangeState, RunFolder
+
+ROLES = ("api", "matching", "projections")
+LOOK_S = 2.0
+ROWS = """
+SELECT relname, n_tup_ins FROM pg_stat_user_tables
+WHERE schemaname = 'history' AND relname IN ('orders', 'trades')
+"""
+
+
+@dataclass(frozen=True)
+class ShardStatus:
+    """Positions of one shard: what is written, matched, and applied by each read model."""
+
+    shard: int
+    written: int
+    matched: int
+    redis: int
+    postgres: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The whole answer. `pids` has None for a role that does not run."""
+
+    url: str
+    uptime_s: float
+    ready: bool
+    trouble: str
+    pids: dict[str, int | None]
+    shards: list[ShardStatus]
+    rows_per_second: dict[str, float]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every role runs and the exchange is caught up."""
+        return self.ready and all(self.pids[role] is not None for role in ROLES)
+
+    def as_json(self) -> str:
+        """One JSON object."""
+        return json.dumps({**asdict(self), "healthy": self.healthy})
+
+
+def collect(folder: RunFolder) -> Status:
+    """Look at the running exchange for two seconds. Raises NotRunningError."""
+    state = folder.running()
+    before, began = _rows(state), time.monotonic()
+    ready, trouble, shards = _readiness(state)
+    pids: dict[str, int | None] = dict.fromkeys(ROLES)
+    for name, mark in state.roles.items():
+        pids[name] = mark.pid if mark.process() is not None else None
+    rates: dict[str, float] = {}
+    if before:
+        time.sleep(max(0.0, LOOK_S - (time.monotonic() - began)))
+        after, elapsed = _rows(state), time.monotonic() - began
+        rates = {name: max(0, after.get(name, 0) - before[name]) / elapsed for name in before}
+    uptime = time.time() - state.started_at
+    return Status(state.url, uptime, ready, trouble, pids, shards, rates)
+
+
+def _readiness(state: ExchangeState) -> tuple[bool, str, list[ShardStatus]]:
+    try:
+        answer = httpx.get(f"{state.url}/readyz", timeout=5.0, trust_env=False)
+        body: dict[str, Any] = answer.json()
+    except (httpx.TransportError, ValueError) as error:
+        return False, f"the API does not answer: {error}", []
+    shards = [ShardStatus(**shard) for shard in body.get("shards", [])]
+    ready = answer.status_code == 200
+    return ready, "" if ready else str(body.get("detail", answer.status_code)), shards
+
+
+def _rows(state: ExchangeState) -> dict[str, int]:
+    """Rows inserted so far by table; none where PostgreSQL does not answer."""
+    try:
+        with psycopg.connect(state.postgres_dsn, connect_timeout=2) as connection:
+            return {str(name): int(count) for name, count in connection.execute(ROWS)}
+    except psycopg.Error:
+        return {}
+
+
+def lines_of(status: Status) -> list[str]:
+    """The status as it is printed."""
+    verdict = "ready" if status.healthy else f"NOT READY: {status.trouble or 'a role is down'}"
+    lines = [
+        f"exchange  {status.url}  up {duration(status.uptime_s)}  {verdict}",
+        "roles     " + "  ".join(f"{name} {pid or 'DOWN'}" for name, pid in status.pids.items()),
+    ]
+    for shard in status.shards:
+        lines.append(
+            f"shard {shard.shard:<3} log {shard.written:,}  "
+            f"matched {lag(shard.matched, shard.written)}  "
+            f"redis {lag(shard.redis, shard.matched)}  "
+            f"postgres {lag(shard.postgres, shard.matched)}"
+        )
+    if status.rows_per_second:
+        rates = status.rows_per_second
+        orders, trades = rates.get("orders", 0.0), rates.get("trades", 0.0)
+        lines.append(f"rates     {orders:,.1f} orders/s  {trades:,.1f} trades/s")
+    return lines
+
+
+def lag(position: int, ahead: int) -> str:
+    """A position and how many batches it is behind."""
+    return f"{position:,}" + (f" ({ahead - position:,} behind)" if ahead > position else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
