@@ -1,7 +1,7 @@
 """The composition root of each role: what a process of the embedded mode is made of.
 
-Every `run_…` blocks until SIGTERM or SIGINT, or until the parent process is gone, and then stops in order.
-"""
+Every `run_…` blocks until SIGTERM or SIGINT, or until the parent process is gone, and then stops in
+order."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from types import FrameType
 import psycopg
 import redis
 import uvicorn
+from projections.read_books import BookReader
+from projections.read_history import HistoryReader
+from projections.redis.sink import RedisSink
+from projections.snapshots import SnapshotStore
 
 from api.rest.app import create_app
 from api.services import ApiSettings, Services
@@ -33,10 +37,6 @@ from commands.sequencer import Limits
 from domain.batch import START
 from domain.snapshot import SnapshotError, restore
 from projections.postgres.sink import PostgresSink
-from projections.read_books import BookReader
-from projections.read_history import HistoryReader
-from projections.redis.sink import RedisSink
-from projections.snapshots import SnapshotStore
 from streams.clock import run_clock
 from streams.directory_follower import DirectoryFollower
 from streams.embedded import drive_matchers, drive_sinks
@@ -137,7 +137,9 @@ def run_projections(settings: Settings) -> None:
 
 
 def load_books(sink: RedisSink, store: SnapshotStore, follower: Follower) -> None:
-    """Fill an empty Redis from the newest engine snapshot, so that it need not see the whole history."""
+    """Fill an empty Redis from the newest engine snapshot, so that it need not see the whole
+    history.
+    """
     shard = follower.source.shard
     if sink.position(shard) != START:
         return
@@ -179,7 +181,9 @@ class _Server(uvicorn.Server):
 
 
 def run_api(settings: Settings) -> None:
-    """The api role: everything HTTP on one port, the sequencers, the directory's follower and the clock."""
+    """The api role: everything HTTP on one port, the sequencers, the directory's follower and the
+    clock.
+    """
     stop = _begin(settings)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, stop))
@@ -247,6 +251,11 @@ async def services_of(settings: Settings) -> AsyncIterator[tuple[Services, Embed
         directory.close()
 
 
+async def _wait_for(stop: threading.Event) -> None:
+    while not stop.is_set():  # noqa: ASYNC110 - set by signal handlers and threads alike
+        await asyncio.sleep(0.1)
+
+
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     async with services_of(settings) as (services, gateway):
         config = uvicorn.Config(
@@ -269,8 +278,8 @@ async def _serve(settings: Settings, stop: threading.Event) -> None:
         clock.start()
         serving = asyncio.create_task(server.serve())
         try:
-            while not stop.is_set() and not serving.done():
-                await asyncio.sleep(0.1)
+            stopping = asyncio.create_task(_wait_for(stop))
+            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             clock_stop.set()
             server.should_exit = True

@@ -1,5 +1,6 @@
-"""Every setting of the exchange, in one typed place. Read from the environment (`CROSSBOOK_…`) by the composition root
-alone; docs/settings.md lists them, and a test holds the two together."""
+"""Every setting of the exchange, in one typed place. Read from the environment (`CROSSBOOK_…`) by
+the composition root alone; docs/settings.md lists them, and a test holds the two together.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +92,8 @@ class Settings(BaseSettings):
 
     @property
     def run_dir(self) -> Path:
-        """A short folder for sockets, of this user alone: socket paths are limited to about 100 bytes.
+        """A short folder for sockets, of this user alone: socket paths are limited to about 100
+        bytes.
 
         Raises PermissionError where another user owns it.
         """

@@ -1,9 +1,10 @@
-"""The pure core: types, commands, events, wire, books, matching, snapshots. No clock, randomness, float or I/O.
+"""The pure core: types, commands, events, wire, books, matching, snapshots. No clock, randomness,
+float or I/O.
 
-The modules named in SOURCES (and the one row encoder outside domain/) are compiled by mypyc where a C compiler is there. `CROSSBOOK_INTERPRETED=1` loads their
-.py files all the same; a compiled engine whose sources have changed since is never loaded: it would answer in the
-name of code that is no longer there.
-"""
+The modules named in SOURCES (and the one row encoder outside domain/) are compiled by mypyc where a
+C compiler is there. `CROSSBOOK_INTERPRETED=1` loads their .py files all the same; a compiled engine
+whose sources have changed since is never loaded: it would answer in the name of code that is no
+longer there."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from pathlib import Path
 SOURCES = (
     "domain.batch",
     "domain.book",
+    "domain.changes",
     "domain.client_ids",
     "domain.codes",
     "domain.commands",

@@ -1,8 +1,7 @@
 """What passes between a log and its sinks: whole event batches, positions, and the sink's contract.
 
-Guarantees: an `EventBatch` is whole (all parts joined), its events are decoded at most once, and a `Position` names both
-how far a sink got and which history brought it there.
-"""
+Guarantees: an `EventBatch` is whole (all parts joined), its events are decoded at most once, and a
+`Position` names both how far a sink got and which history brought it there."""
 
 from __future__ import annotations
 
@@ -20,11 +19,15 @@ class SinkError(Exception):
 
 
 class ConflictError(SinkError):
-    """Another instance advanced this sink: the effects were rolled back; read the position again and go on."""
+    """Another instance advanced this sink: the effects were rolled back; read the position again
+    and go on.
+    """
 
 
 class ForkError(SinkError):
-    """The sink's history and the log's differ. Nothing was written; a person must choose (`crossbook rebuild`)."""
+    """The sink's history and the log's differ. Nothing was written; a person must choose
+    (`crossbook rebuild`).
+    """
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ START: Final = Position(0, bytes(32))
 
 
 class EventBatch:
-    """One position's events. `record` is the whole batch as one record, `header` its decoded header."""
+    """One position's events. `record` is the whole batch as one record, `header` its decoded
+    header.
+    """
 
     def __init__(self, record: bytes) -> None:
         self.record = record

@@ -1,10 +1,10 @@
 """All books of a shard: orders, price levels and the lists that tie them, in flat pools.
 
-An order and a level are each one 64-byte row of a `vec[i64]`, one cache line; a link is a row number. Rows are used
-again, so memory follows the live orders and levels. docs/engine.md draws the layout. Guarantees: bids and asks of a
-book never share a price level row; a level is on the index exactly while orders rest on it; every row of a level that
-a command touched stays until `flush_levels` has told of it.
-"""
+An order and a level are each one 64-byte row of a `vec[i64]`, one cache line; a link is a row
+number. Rows are used again, so memory follows the live orders and levels. docs/engine.md draws the
+layout. Guarantees: bids and asks of a book never share a price level row; a level is on the index
+exactly while orders rest on it; every row of a level that a command touched stays until
+`flush_levels` has told of it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Books:
         self.command_index: i64 = 0
         self.born_id: i64 = 0  # the order id that the command at work gives to a new order
 
-    # --- orders ---------------------------------------------------------------------------------------------------
+    # --- orders -----------------------------------------------------------------------------------
 
     def find(self, order_id: i64) -> i64:
         """Row of a resting order, or NIL."""
@@ -205,7 +205,7 @@ class Books:
         self.event_count += 1
         return sequence
 
-    # --- an account's orders, oldest first --------------------------------------------------------------------------
+    # --- an account's orders, oldest first --------------------------------------------------------
 
     def _join_account(self, row: i64, account: i64) -> None:
         accounts = self.accounts
@@ -243,7 +243,7 @@ class Books:
         """The same account's next younger order, or NIL."""
         return (self.orders[row + ACCOUNT_LINKS] & LOW) - 1
 
-    # --- levels ---------------------------------------------------------------------------------------------------
+    # --- levels -----------------------------------------------------------------------------------
 
     def _new_level(self, side_id: i64, price: i64) -> i64:
         level = self.free_level
@@ -309,7 +309,9 @@ class Books:
         self.touched_count += 1
 
     def flush_levels(self) -> None:
-        """Tell of every level that the command touched, free those that are empty, and end the command."""
+        """Tell of every level that the command touched, free those that are empty, and end the
+        command.
+        """
         count = self.touched_count
         i: i64 = 0
         while i < count:

@@ -1,10 +1,10 @@
 """Which client order ids were used since an instrument last closed, and by which order.
 
-An id is kept as a 126-bit hash of (account, instrument, trading day, id), with a 31-bit digest of the order's body:
-four words an id in one list, oldest first, and a word of a hash index that points into it. A new id so touches one
-far cache line, not the entry's. When an instrument closes its day goes up: its old ids are never met again, and the
-next growth drops them. The hash is salted by the shard's first batch, so no one can prepare collisions.
-"""
+An id is kept as a 126-bit hash of (account, instrument, trading day, id), with a 31-bit digest of
+the order's body: four words an id in one list, oldest first, and a word of a hash index that points
+into it. A new id so touches one far cache line, not the entry's. When an instrument closes its day
+goes up: its old ids are never met again, and the next growth drops them. The hash is salted by the
+shard's first batch, so no one can prepare collisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ SUM_BITS: Final = 0x1FFFFFFFFFFFFFFF
 
 
 def well_formed(data: bytes, at: i64, length: i64) -> bool:
-    """Whether `length` bytes at `at` are printable ASCII (0x21 to 0x7E), padded with NUL to whole words."""
+    """Whether `length` bytes at `at` are printable ASCII (0x21 to 0x7E), padded with NUL to whole
+    words.
+    """
     half: i64 = 0
     one: i64 = 1
     while length > 0:
@@ -63,7 +65,8 @@ class ClientIds:
         self.seed_4: i64 = (read_i64_le(salt, 8) >> 32) & LOW
         self.first: i64 = 0
         self.second: i64 = 0
-        # By instrument: its trading day, its ids of that day, and a sum over them that takes part in the state hash.
+        # By instrument: its trading day, its ids of that day, and a sum over them that takes part
+        # in the state hash.
         self.days: vec[i64] = zeros(1)
         self.counts: vec[i64] = zeros(1)
         self.sums: vec[i64] = zeros(1)
@@ -145,7 +148,9 @@ class ClientIds:
         self.sums[instrument] = self.mixed(instrument, self.first, self.second, order_id, digest)
 
     def mixed(self, instrument: i64, first: i64, second: i64, order_id: i64, digest: i64) -> i64:
-        """The instrument's sum with one more id: the order in which ids came does not matter to it."""
+        """The instrument's sum with one more id: the order in which ids came does not matter to
+        it.
+        """
         entry = (first ^ (second >> 1) ^ (order_id & SUM_BITS) ^ (digest << 20)) & SUM_BITS
         return (self.sums[instrument] + entry) & SUM_BITS
 

@@ -1,8 +1,8 @@
 """The engine's vocabulary as small integers, and the names that people read.
 
-Every code is part of the wire format (see `domain.wire`): a number, once released, never changes its meaning. The
-`Final` integers are for compiled code; the enums carry the same numbers, with names, for the edges.
-"""
+Every code is part of the wire format (see `domain.wire`): a number, once released, never changes
+its meaning. The `Final` integers are for compiled code; the enums carry the same numbers, with
+names, for the edges."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class OrderType(IntEnum):
 
 
 class TimeInForce(IntEnum):
-    """How long an order stays: until the close, until cancelled, or only for the instant of its arrival."""
+    """How long an order stays: until the close, until cancelled, or only for the instant of its
+    arrival.
+    """
 
     DAY = 0
     GTC = 1
@@ -123,7 +125,9 @@ class EventType(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why a command was refused, or why an order was cancelled. `reason.name.lower()` is the public code."""
+    """Why a command was refused, or why an order was cancelled. `reason.name.lower()` is the public
+    code.
+    """
 
     NONE = 0
     UNKNOWN_INSTRUMENT = 1

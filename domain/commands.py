@@ -1,8 +1,8 @@
-"""What can be asked of the exchange. Commands are imperative, carry numbers only, and say nothing about the outcome.
+"""What can be asked of the exchange. Commands are imperative, carry numbers only, and say nothing
+about the outcome.
 
-Prices are integers of 1/10,000 dollar, quantities integers of shares; `account` and `instrument` are the directory's
-numbers, from 1. Times are nanoseconds since 1970 (UTC).
-"""
+Prices are integers of 1/10,000 dollar, quantities integers of shares; `account` and `instrument`
+are the directory's numbers, from 1. Times are nanoseconds since 1970 (UTC)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from mypy_extensions import i64
 
 @dataclass
 class SubmitOrder:
-    """Offer to buy or sell. `price_ticks` is 0 in a market order; `client_order_id` is `b""` where there is none."""
+    """Offer to buy or sell. `price_ticks` is 0 in a market order; `client_order_id` is `b""` where
+    there is none.
+    """
 
     account: i64
     instrument: i64
@@ -28,7 +30,9 @@ class SubmitOrder:
 
 @dataclass
 class CancelOrder:
-    """Take an order of this account off the book, named by `order_id` or, where that is 0, by `client_order_id`."""
+    """Take an order of this account off the book, named by `order_id` or, where that is 0, by
+    `client_order_id`.
+    """
 
     account: i64
     instrument: i64
@@ -40,9 +44,8 @@ class CancelOrder:
 class ReplaceOrder:
     """Change an open order's price or quantity; 0 leaves that one as it is.
 
-    `quantity` is the new open quantity, or with `REPLACE_TOTAL` the new total, executed part included.
-    `REPLACE_REQUEUE` gives up time priority even where it could be kept.
-    """
+    `quantity` is the new open quantity, or with `REPLACE_TOTAL` the new total, executed part
+    included. `REPLACE_REQUEUE` gives up time priority even where it could be kept."""
 
     account: i64
     instrument: i64
@@ -79,7 +82,9 @@ class ClockTick:
 
 @dataclass
 class ListInstrument:
-    """Make an instrument tradable. Sizes in price ticks and shares; a `price_collar` of 0 means none."""
+    """Make an instrument tradable. Sizes in price ticks and shares; a `price_collar` of 0 means
+    none.
+    """
 
     instrument: i64
     symbol: bytes
@@ -91,7 +96,9 @@ class ListInstrument:
 
 @dataclass
 class SetAccount:
-    """Register an account, or change its limits. `open_orders_max` 0 means no limit; killing cancels all its orders."""
+    """Register an account, or change its limits. `open_orders_max` 0 means no limit; killing
+    cancels all its orders.
+    """
 
     account: i64
     open_orders_max: i64 = 0

@@ -1,4 +1,5 @@
-"""Event records: how the engine writes each, and how every reader decodes it. The other half of `domain.wire`.
+"""Event records: how the engine writes each, and how every reader decodes it. The other half of
+`domain.wire`.
 
 All   word 0: type | words | command index u16 | a u8 | b u8 | c u8 | d u8 (below 128)
 Words are drawn as `low u32 | high u32`; the public dataclasses are in `domain.events`.
@@ -57,8 +58,8 @@ def write_accepted(
 ) -> None:
     """Accepted. a side, b order type, c time in force, d client id length (all four are `shape`).
 
-    word 1: account | instrument; 2: order id; 3: price | quantity; 4: book sequence; then the client order id.
-    """
+    word 1: account | instrument; 2: order id; 3: price | quantity; 4: book sequence; then the
+    client order id."""
     words = 5 + (((shape >> 24) + 7) >> 3)
     write_i64_le(out, ORDER_ACCEPTED | (words << 8) | (index << 16) | (shape << 32))
     write_i64_le(out, parties)
@@ -70,11 +71,11 @@ def write_accepted(
 def write_rejected(
     out: BytesWriter, index: i64, head: i64, parties: i64, order_id: i64, terms: i64
 ) -> None:
-    """Rejected. a command type, b reason, c side + 4 × order type + 16 × time in force (values of 3 at most,
-    as sent), d client id length (all four are `head`).
+    """Rejected. a command type, b reason, c side + 4 × order type + 16 × time in force (values of 3
+    at most, as sent), d client id length (all four are `head`).
 
-    word 1: account | instrument; 2: order id; 3: price | quantity, as sent; then the client order id.
-    """
+    word 1: account | instrument; 2: order id; 3: price | quantity, as sent; then the client order
+    id."""
     words = 4 + (((head >> 24) + 7) >> 3)
     write_i64_le(out, ORDER_REJECTED | (words << 8) | (index << 16) | (head << 32))
     write_i64_le(out, parties)
@@ -96,9 +97,8 @@ def write_executed(
 ) -> None:
     """Executed. a aggressor's side (`head` is index + (side << 16)).
 
-    word 1: aggressor's account | leaves; 2: its order id; 3: resting account | leaves; 4: its order id;
-    5: price | quantity; 6: match number; 7: book sequence; 8: instrument.
-    """
+    word 1: aggressor's account | leaves; 2: its order id; 3: resting account | leaves; 4: its order
+    id; 5: price | quantity; 6: match number; 7: book sequence; 8: instrument."""
     write_i64_le(out, ORDER_EXECUTED | (9 << 8) | (head << 16))
     write_i64_le(out, aggressor)
     write_i64_le(out, aggressor_id)
@@ -143,9 +143,8 @@ def write_replaced(
 ) -> None:
     """Replaced. a side, b 1 where priority was kept (`head` is index + (a << 16) + (b << 24)).
 
-    word 1: account | instrument; 2: order id; 3: price | open quantity; 4: the same before; 5: executed so far;
-    6: book sequence.
-    """
+    word 1: account | instrument; 2: order id; 3: price | open quantity; 4: the same before; 5:
+    executed so far; 6: book sequence."""
     write_i64_le(out, ORDER_REPLACED | (7 << 8) | (head << 16))
     write_i64_le(out, parties)
     write_i64_le(out, order_id)
@@ -172,7 +171,9 @@ def write_level(
 def write_state_changed(
     out: BytesWriter, index: i64, states: i64, instrument: i64, sequence: i64
 ) -> None:
-    """Trading state changed. a state, b previous state. word 1: 0 | instrument; 2: book sequence."""
+    """Trading state changed. a state, b previous state. word 1: 0 | instrument; 2: book
+    sequence.
+    """
     write_i64_le(out, TRADING_STATE_CHANGED | (3 << 8) | (index << 16) | (states << 32))
     write_i64_le(out, instrument << 32)
     write_i64_le(out, sequence)
@@ -200,8 +201,10 @@ def write_listed(
 
 
 def write_simple(out: BytesWriter, kind: i64, index: i64, a: i64, first: i64, second: i64) -> None:
-    """Account updated (a killed; account, open orders max), clock ticked (time ns, 0), order repeated
-    (account | instrument, order id) and mass cancelled (a side; account | instrument, count): word 1, word 2."""
+    """Account updated (a killed; account, open orders max), clock ticked (time ns, 0), order
+    repeated (account | instrument, order id) and mass cancelled (a side; account | instrument,
+    count): word 1, word 2.
+    """
     write_i64_le(out, kind | (3 << 8) | (index << 16) | (a << 32))
     write_i64_le(out, first)
     write_i64_le(out, second)

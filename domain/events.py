@@ -1,8 +1,8 @@
 """What happened. Events are facts in the past tense; every projection is a function of them.
 
-`command_index` names the command of the batch that caused the event. `book_sequence` counts up by one with every event
-of one instrument's book; refusals, repeats and summaries change no book and have none.
-"""
+`command_index` names the command of the batch that caused the event. `book_sequence` counts up by
+one with every event of one instrument's book; refusals, repeats and summaries change no book and
+have none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class OrderAccepted:
 
 @dataclass
 class OrderRejected:
-    """A command was refused and changed nothing. `order_id` is the new order's, or the one that was aimed at."""
+    """A command was refused and changed nothing. `order_id` is the new order's, or the one that was
+    aimed at.
+    """
 
     command_index: i64
     command_type: i64
@@ -49,7 +51,9 @@ class OrderRejected:
 
 @dataclass
 class OrderExecuted:
-    """Two orders traded `quantity` at the resting order's price. `…_leaves` is what stays open of each afterwards."""
+    """Two orders traded `quantity` at the resting order's price. `…_leaves` is what stays open of
+    each afterwards.
+    """
 
     command_index: i64
     instrument: i64
@@ -98,7 +102,9 @@ class OrderExpired:
 
 @dataclass
 class OrderReplaced:
-    """An order has a new price or open quantity. It comes before the executions that the new price causes."""
+    """An order has a new price or open quantity. It comes before the executions that the new price
+    causes.
+    """
 
     command_index: i64
     account: i64
@@ -116,7 +122,9 @@ class OrderReplaced:
 
 @dataclass
 class LevelChanged:
-    """The new absolute state of one price level, once a level and command, after the command's other events."""
+    """The new absolute state of one price level, once a level and command, after the command's
+    other events.
+    """
 
     command_index: i64
     instrument: i64
@@ -172,7 +180,9 @@ class ClockTicked:
 
 @dataclass
 class OrderRepeated:
-    """The same client order id with the same body was seen before; `order_id` is the first one's. Nothing changed."""
+    """The same client order id with the same body was seen before; `order_id` is the first one's.
+    Nothing changed.
+    """
 
     command_index: i64
     account: i64

@@ -1,8 +1,8 @@
 """One shard's matching engine: command batch bytes in, event batch bytes out, and nothing else.
 
-Guarantees (DESIGN's invariants 2, 3 and 7): the answer depends on the batches applied so far alone; every position
-gives one EventBatch; no batch makes it raise but one of a newer release (`NewerVersionError`), which changes nothing.
-"""
+Guarantees (DESIGN's invariants 2, 3 and 7): the answer depends on the batches applied so far alone;
+every position gives one EventBatch; no batch makes it raise but one of a newer release
+(`NewerVersionError`), which changes nothing."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from domain.book import (
     TICK,
     Books,
 )
+from domain.changes import cancel, cancel_account, cancel_book, mass_cancel, replace
 from domain.client_ids import well_formed
 from domain.codes import (
     ACCOUNT_MAX,
@@ -66,16 +67,7 @@ from domain.event_records import (
     write_simple,
     write_state_changed,
 )
-from domain.matching import (
-    cancel,
-    cancel_account,
-    cancel_book,
-    is_instrument,
-    mass_cancel,
-    reject,
-    replace,
-    submit,
-)
+from domain.matching import is_instrument, reject, submit
 from domain.tables import LOW
 from domain.wire import (
     CANCEL_ORDER,
@@ -101,8 +93,9 @@ PERMANENT: Final = bytes(8)
 
 @final
 class Session:
-    """What is remembered of one gateway process: its last batch number, and the tick at which it counts as heard of
-    (0: the next one)."""
+    """What is remembered of one gateway process: its last batch number, and the tick at which it
+    counts as heard of (0: the next one).
+    """
 
     def __init__(self, batch_number: i64, heard_ns: i64) -> None:
         self.batch_number: i64 = batch_number
@@ -127,10 +120,11 @@ class Exchange:
         self.permanent: dict[bytes, i64] = {}
         self.books: Books = Books(NO_SESSION)
 
-    # --- batches --------------------------------------------------------------------------------------------------
+    # --- batches ----------------------------------------------------------------------------------
 
     def apply(self, position: int, batch: bytes) -> bytes:
-        """Apply the CommandBatch at `position`, which must be the next, and return its EventBatch with an empty chain.
+        """Apply the CommandBatch at `position`, which must be the next, and return its EventBatch
+        with an empty chain.
 
         Raises ValueError for any other position, NewerVersionError for a newer release's batch.
         """
@@ -225,7 +219,7 @@ class Exchange:
         out.write(body)
         return out.getvalue()
 
-    # --- what is not matching ---------------------------------------------------------------------------------------
+    # --- what is not matching ---------------------------------------------------------------------
 
     def _administer(self, data: bytes, at: i64, kind: i64) -> None:
         reason: i64 = 0
@@ -344,10 +338,12 @@ class Exchange:
             books.accounts[row + FIRST_ORDER] = NIL
             books.accounts[row + LAST_ORDER] = NIL
 
-    # --- views ----------------------------------------------------------------------------------------------------
+    # --- views ------------------------------------------------------------------------------------
 
     def levels(self, instrument: int, side: int) -> list[tuple[int, int, int]]:
-        """(price ticks, quantity, order count) of one side, best first. Empty where the instrument is not listed."""
+        """(price ticks, quantity, order count) of one side, best first. Empty where the instrument
+        is not listed.
+        """
         books = self.books
         found: list[tuple[int, int, int]] = []
         if is_instrument(books, instrument):
@@ -359,7 +355,9 @@ class Exchange:
         return found
 
     def orders(self, instrument: int, side: int) -> list[tuple[int, int, int, int]]:
-        """(order id, account, price ticks, leaves quantity) of one side, in the order in which they would trade."""
+        """(order id, account, price ticks, leaves quantity) of one side, in the order in which they
+        would trade.
+        """
         books = self.books
         found: list[tuple[int, int, int, int]] = []
         if is_instrument(books, instrument):

@@ -35,11 +35,10 @@ DONE: Final = 6
 class Outcome:
     """The result of one command.
 
-    `kind` is one of this module's codes. `order_id` is the order born or aimed at; `executed_quantity` and
-    `executed_value` (price ticks × quantity, summed) are what this command itself traded; `leaves_quantity` is what is
-    open after it; `cancel_reason` tells why a remainder was cancelled at once (0: it was not); `count` is the number
-    of orders a mass cancel took.
-    """
+    `kind` is one of this module's codes. `order_id` is the order born or aimed at;
+    `executed_quantity` and `executed_value` (price ticks × quantity, summed) are what this command
+    itself traded; `leaves_quantity` is what is open after it; `cancel_reason` tells why a remainder
+    was cancelled at once (0: it was not); `count` is the number of orders a mass cancel took."""
 
     def __init__(self, command_index: i64, kind: i64) -> None:
         self.command_index: i64 = command_index

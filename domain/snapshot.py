@@ -1,12 +1,14 @@
-"""An exchange's whole state as bytes, and back: a restored engine answers every later batch with the same bytes.
+"""An exchange's whole state as bytes, and back: a restored engine answers every later batch with
+the same bytes.
 
-The state is written in one canonical order (numbers ascending, queues in priority order), so that equal states give
-equal bytes whatever way led to them; `state_hash` is SHA-256 over it. The client order ids follow it, oldest first, and
-take part in the hash by an order-free sum for each instrument.
+The state is written in one canonical order (numbers ascending, queues in priority order), so that
+equal states give equal bytes whatever way led to them; `state_hash` is SHA-256 over it. The client
+order ids follow it, oldest first, and take part in the hash by an order-free sum for each
+instrument.
 
-Little-endian words: magic and version, shard, position, trading time, match number, salt; sessions; permanent
-sessions; accounts; instruments, each with its resting orders, bids then asks, best first, oldest first.
-"""
+Little-endian words: magic and version, shard, position, trading time, match number, salt; sessions;
+permanent sessions; accounts; instruments, each with its resting orders, bids then asks, best first,
+oldest first."""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class SnapshotError(ValueError):
 
 
 def state_hash(exchange: Exchange) -> bytes:
-    """SHA-256 of the state: equal for two engines exactly when every later batch would be answered alike."""
+    """SHA-256 of the state: equal for two engines exactly when every later batch would be answered
+    alike.
+    """
     return hashlib.sha256(_write_state(exchange)).digest()
 
 
@@ -212,7 +216,9 @@ def _read_instruments(exchange: Exchange, data: bytes, at: i64) -> None:
 
 
 def _rest_all(books: Books, data: bytes, resting: list[tuple[int, int, int]]) -> None:
-    """Put the orders back twice over: in id order for the accounts' lists, in priority order for the queues."""
+    """Put the orders back twice over: in id order for the accounts' lists, in priority order for
+    the queues.
+    """
     sequences = [
         books.instruments[i] for i in range(SEQUENCE, len(books.instruments), INSTRUMENT_ROW)
     ]

@@ -1,8 +1,9 @@
-"""The engine's hash tables and its sorted set of prices, all in flat `vec[i64]` without an object a key.
+"""The engine's hash tables and its sorted set of prices, all in flat `vec[i64]` without an object a
+key.
 
-Guarantees: lookups and changes take a bounded number of steps whatever the price range; nothing here depends on
-Python's own hashing, so two processes behave alike. No multiplication passes 2**63 (see `domain.codes`).
-"""
+Guarantees: lookups and changes take a bounded number of steps whatever the price range; nothing
+here depends on Python's own hashing, so two processes behave alike. No multiplication passes 2**63
+(see `domain.codes`)."""
 
 from __future__ import annotations
 
@@ -163,10 +164,11 @@ HEIGHTS: Final[i64] = 7  # 7 × 5 bits cover every price
 
 @final
 class PriceIndex:
-    """The occupied prices of every side of every book, sorted: a 32-ary bitmap tree whose words live in one IdMap.
+    """The occupied prices of every side of every book, sorted: a 32-ary bitmap tree whose words
+    live in one IdMap.
 
-    A price costs memory only while it is occupied, and a step to the next one only looks at words on its path.
-    """
+    A price costs memory only while it is occupied, and a step to the next one only looks at words
+    on its path."""
 
     def __init__(self, salt: int = 0) -> None:
         self.words: IdMap = IdMap(salt)

@@ -1,19 +1,26 @@
 """The binary schema of both logs: one place that says where every byte lies.
 
-Little-endian, in the manner of FIX Simple Binary Encoding: a fixed header, then records of whole 8-byte words whose
-first word is `type u8 | length in words u8 | u16 | four u8`. Every released version stays readable for ever
-(tests/unit/test_wire.py holds golden bytes of each).
+Little-endian, in the manner of FIX Simple Binary Encoding: a fixed header, then records of whole
+8-byte words whose first word is `type u8 | length in words u8 | u16 | four u8`. Every released
+version stays readable for ever (tests/unit/test_wire.py holds golden bytes of each).
 
 CommandBatch, 48 bytes, then records:
-    0 magic "XBC1" | 4 crc32 of all that follows u32 | 8 version u16 | 10 rules version u16 | 12 command count u32
-    16 session 16 bytes | 32 batch number i64 | 40 audit timestamp i64 (ns since 1970)
+     0 magic "XBC1"         4 crc32 of all that follows u32
+     8 version u16         10 rules version u16       12 command count u32
+    16 session, 16 bytes
+    32 batch number i64    40 audit timestamp i64, ns since 1970
 
 EventBatch, 112 bytes, then records:
-    0 magic "XBE1" | 4 version u16 | 6 rules version u16 | 8 position i64 | 16 shard u32 | 20 status u8 | 21 last u8
-    22 part u16 | 24 session 16 bytes | 40 batch number i64 | 48 audit timestamp i64 | 56 trading time i64
-    64 command count u32 | 68 event count u32 | 72 length of the whole body i64 | 80 chain 32 bytes
-The chain is SHA-256 of the previous chain and this batch, header to byte 80 and whole body, as one part.
-The records of each type are drawn beside the functions that write them, here and in `domain.event_records`.
+     0 magic "XBE1"         4 version u16              6 rules version u16
+     8 position i64        16 shard u32               20 status u8    21 last u8    22 part u16
+    24 session, 16 bytes
+    40 batch number i64    48 audit timestamp i64     56 trading time i64
+    64 command count u32   68 event count u32         72 length of the whole body i64
+    80 chain, 32 bytes
+
+The chain is SHA-256 of the previous chain and this batch, header to byte 80 and whole body, as one
+part. The records of each type are drawn beside the functions that write them, here and in
+`domain.event_records`.
 """
 
 from __future__ import annotations
@@ -60,7 +67,9 @@ SET_ACCOUNT: Final = 8
 
 
 class WireError(ValueError):
-    """Bytes that are no batch of this schema. The log keeps them; the matcher answers `undecodable`."""
+    """Bytes that are no batch of this schema. The log keeps them; the matcher answers
+    `undecodable`.
+    """
 
 
 class TruncatedError(WireError):
@@ -80,12 +89,16 @@ class ChecksumError(WireError):
 
 
 class NewerVersionError(Exception):
-    """The batch was written by a newer release. The worker must stop and be upgraded; the batch is sound."""
+    """The batch was written by a newer release. The worker must stop and be upgraded; the batch is
+    sound.
+    """
 
 
 @dataclass
 class CommandHeader:
-    """The header of a CommandBatch; `session` is 16 bytes, `audit_timestamp_ns` is since 1970 and decides nothing."""
+    """The header of a CommandBatch; `session` is 16 bytes, `audit_timestamp_ns` is since 1970 and
+    decides nothing.
+    """
 
     session: bytes
     batch_number: i64
@@ -95,14 +108,16 @@ class CommandHeader:
     rules_version: i64 = 1
 
 
-# --- command records ----------------------------------------------------------------------------------------------
+# --- command records ------------------------------------------------------------------------------
 # all    word 0: type | words | client id length u8, flags u8 | a u8 | b u8 | c u8 | 0
 # then   word 1: account u32 | instrument u32
-# submit a side, b order type, c time in force; word 2: price u32 | quantity u32; then the client order id
+# submit a side, b order type, c time in force; word 2: price u32 | quantity u32; then the client
+# order id
 # cancel word 2: order id; then the client order id
 # replace flags; word 2: order id; word 3: price u32 | quantity u32; then the client order id
 # mass cancel a side;   trading state a state;   clock tick word 1: time ns
-# list   a state; word 2: tick u32 | lot u32; word 3: collar u32; word 4: symbol, 8 bytes padded with NUL
+# list   a state; word 2: tick u32 | lot u32; word 3: collar u32; word 4: symbol, 8 bytes padded
+# with NUL
 # account flags (1 killed); word 2: open orders max u32
 
 
@@ -130,7 +145,9 @@ def write_submit(out: BytesWriter, command: SubmitOrder) -> None:
 
 
 def _write_pair(out: BytesWriter, low: i64, high: i64) -> None:
-    """Write two u32 as one word; a `high` of 2**31 or more becomes a negative word, as in two's complement."""
+    """Write two u32 as one word; a `high` of 2**31 or more becomes a negative word, as in two's
+    complement.
+    """
     if high > 0x7FFFFFFF:
         high -= 0x100000000
     write_i64_le(out, low | (high << 32))
@@ -194,8 +211,8 @@ def encode_batch(
 ) -> bytes:
     """Seal command records, each one whole, into a CommandBatch of this release's version.
 
-    Raises OversizedError past COMMAND_BATCH_BYTES_MAX or COMMANDS_PER_BATCH_MAX, ValueError where `session` is not 16 bytes.
-    """
+    Raises OversizedError past COMMAND_BATCH_BYTES_MAX or COMMANDS_PER_BATCH_MAX, ValueError where
+    `session` is not 16 bytes."""
     if len(session) != 16:
         raise ValueError("a session is 16 bytes")
     if len(records) > COMMANDS_PER_BATCH_MAX:
@@ -225,7 +242,8 @@ def words_min(kind: i64) -> i64:
 
 
 def check_batch(batch: bytes) -> CommandHeader:
-    """Read a CommandBatch's header and prove that every record is whole. Raises WireError or NewerVersionError.
+    """Read a CommandBatch's header and prove that every record is whole. Raises WireError or
+    NewerVersionError.
 
     It looks at structure alone: values out of range are the engine's to refuse, one by one.
     """
@@ -330,12 +348,14 @@ def decode_command(data: bytes, at: i64) -> Command:
     return ListInstrument(instrument, symbol, third & LOW, (third >> 32) & LOW, fourth & LOW, a)
 
 
-# --- event batches ------------------------------------------------------------------------------------------------
+# --- event batches --------------------------------------------------------------------------------
 
 
 @dataclass
 class EventHeader:
-    """The header of one part of an EventBatch. `chain` is the running hash after the whole batch."""
+    """The header of one part of an EventBatch. `chain` is the running hash after the whole
+    batch.
+    """
 
     position: i64
     shard: i64
@@ -392,9 +412,9 @@ def chain_of(previous: bytes, image: bytes) -> bytes:
 def seal_events(image: bytes, previous: bytes, record_bytes_max: int) -> tuple[list[bytes], bytes]:
     """Put the running hash into a fresh EventBatch and cut it into log records.
 
-    `image` is what the engine returned, `previous` the 32-byte chain before it. Each record is at most
-    `record_bytes_max` bytes (at least 1 KiB) and holds whole event records. Returns (records, chain).
-    """
+    `image` is what the engine returned, `previous` the 32-byte chain before it. Each record is at
+    most `record_bytes_max` bytes (at least 1 KiB) and holds whole event records. Returns (records,
+    chain)."""
     if record_bytes_max < 1024:
         raise ValueError("record_bytes_max is at least 1024")
     chain = chain_of(previous, image)
@@ -418,7 +438,9 @@ def seal_events(image: bytes, previous: bytes, record_bytes_max: int) -> tuple[l
 
 
 def join_events(records: list[bytes]) -> bytes:
-    """Put the parts of one EventBatch, in order, together again as one record. Raises WireError if one is missing."""
+    """Put the parts of one EventBatch, in order, together again as one record. Raises WireError if
+    one is missing.
+    """
     if len(records) == 0:
         raise TruncatedError("no part at all")
     first = decode_event_header(records[0])

@@ -2,8 +2,8 @@
 
 Without a C compiler it says so and leaves the exchange interpreted.
 
-The hash of the sources is compiled in as `domain._compiled.SOURCE_HASH`, so that a stale extension is noticed.
-"""
+The hash of the sources is compiled in as `domain._compiled.SOURCE_HASH`, so that a stale extension
+is noticed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def compile_domain() -> bool:
     if shutil.which(compiler) is None:
         env["CC"] = "cc"
     env["CFLAGS"] = env.get("CFLAGS", "") + " -O3 -fno-semantic-interposition -g0"
-    code = SETUP.format(sources=[f"{name.replace('.', '/')}.py" for name in [*SOURCES, "domain._compiled"]])
+    code = SETUP.format(
+        sources=[f"{name.replace('.', '/')}.py" for name in [*SOURCES, "domain._compiled"]]
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
@@ -61,7 +63,9 @@ def compile_domain() -> bool:
         log = ROOT / "build" / "compile.log"
         log.write_text(done.stdout + done.stderr)
         print(
-            f"compiling failed (build/compile.log): the engine runs interpreted\n{done.stderr[-600:]}"
+            "compiling failed (build/compile.log): the engine runs interpreted",
+            done.stderr[-600:],
+            sep="\n",
         )
         remove_extensions()
         return False

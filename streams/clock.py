@@ -1,9 +1,8 @@
-"""The clock: trading time as commands, in a permanent session whose batch number is the tick's own number of
-intervals since 1970, so that two clocks at once write each tick once.
+"""The clock: trading time as commands, in a permanent session whose batch number is the tick's own
+number of intervals since 1970, so that two clocks at once write each tick once.
 
-A wall clock that goes back repeats numbers that are in the log already, and the engine refuses what is left
-(`clock_backwards`): trading time never goes back.
-"""
+A wall clock that goes back repeats numbers that are in the log already, and the engine refuses what
+is left (`clock_backwards`): trading time never goes back."""
 
 from __future__ import annotations
 
@@ -32,7 +31,9 @@ class SystemWriter(Protocol):
 
 
 def tick(writer: SystemWriter, shards: int, interval_ms: int) -> None:
-    """Write the present tick to every shard. What the log refuses is logged; the next tick makes up for it."""
+    """Write the present tick to every shard. What the log refuses is logged; the next tick makes up
+    for it.
+    """
     number = time.time_ns() // (interval_ms * 1_000_000)
     record = encode_command(ClockTick(number * interval_ms * 1_000_000))
     for shard in range(shards):

@@ -1,8 +1,7 @@
 """The embedded driver: one process of the role, plain threads, and wakes between them.
 
-Guarantees: a matcher or sink that meets an error of its store waits and tries again from the store's own position;
-one that meets a fork stops and says so; `stop` is obeyed within a second.
-"""
+Guarantees: a matcher or sink that meets an error of its store waits and tries again from the
+store's own position; one that meets a fork stops and says so; `stop` is obeyed within a second."""
 
 from __future__ import annotations
 
@@ -25,8 +24,9 @@ CATCH_UP_SAYS_EVERY_S = 5.0
 
 
 def drive_matchers(matchers: Sequence[Matcher], run_dir: Path, stop: threading.Event) -> None:
-    """Recover every shard's matcher, then follow until `stop`. Errors pass through: the process ends, and whoever
-    supervises it starts another, which recovers from the event log."""
+    """Recover every shard's matcher, then follow until `stop`. Errors pass through: the process
+    ends, and whoever supervises it starts another, which recovers from the event log.
+    """
     receiver = WakeReceiver(run_dir, "matching")
     sender = WakeSender(run_dir)
     said = time.monotonic()
@@ -70,9 +70,8 @@ def drive_sinks(
 ) -> None:
     """Drive each follower in a thread of its own until `stop`.
 
-    `transient` are the store errors after which a step is tried again; `prepare` runs before a follower's first step
-    and after each error (to load an empty store from a snapshot).
-    """
+    `transient` are the store errors after which a step is tried again; `prepare` runs before a
+    follower's first step and after each error (to load an empty store from a snapshot)."""
     receiver = WakeReceiver(run_dir, "projections")
     news = [threading.Event() for _ in followers]
     threads = [

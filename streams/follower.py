@@ -1,8 +1,9 @@
-"""The follower: drives one sink along one shard's event log, from wherever the sink's own store says it is.
+"""The follower: drives one sink along one shard's event log, from wherever the sink's own store
+says it is.
 
-Guarantees: the sink sees every batch once, in order and without gaps; before it goes on, its running hash is compared
-with the log's, and a sink with another history is stopped (`ForkError`) rather than mended.
-"""
+Guarantees: the sink sees every batch once, in order and without gaps; before it goes on, its
+running hash is compared with the log's, and a sink with another history is stopped (`ForkError`)
+rather than mended."""
 
 from __future__ import annotations
 
@@ -62,9 +63,8 @@ class Follower:
     def step(self) -> int:
         """Apply the next batches. Returns how many; 0 means caught up.
 
-        Raises ForkError where the sink's history is not the log's; errors of the sink's store pass through, and the
-        step may be tried again.
-        """
+        Raises ForkError where the sink's history is not the log's; errors of the sink's store pass
+        through, and the step may be tried again."""
         if self._at is None:
             self._at = self._sound_position()
             if self._at is None:
@@ -86,7 +86,9 @@ class Follower:
         return len(batches)
 
     def _sound_position(self) -> Position | None:
-        """The sink's position, once the log is known to pass through it; None while the log is not that far."""
+        """The sink's position, once the log is known to pass through it; None while the log is not
+        that far.
+        """
         at = self.sink.position(self.source.shard)
         if at == START:
             return at
@@ -95,8 +97,8 @@ class Follower:
         batch = self.source.at(at.position)
         if batch is None or batch.header.chain != at.chain:
             raise ForkError(
-                f"{self.sink.name}, shard {self.source.shard}: its position {at.position} is of another history "
-                f"than the log's; `crossbook rebuild {self.sink.name}` makes it anew"
+                f"{self.sink.name}, shard {self.source.shard}: its position {at.position} is of "
+                f"another history than the log's; `crossbook rebuild {self.sink.name}` makes it anew"
             )
         return at
 

@@ -1,8 +1,9 @@
-"""The gateway of one API process on the embedded log: writes through sequencers, learns outcomes from the event log.
+"""The gateway of one API process on the embedded log: writes through sequencers, learns outcomes
+from the event log.
 
-Guarantees: an outcome is told only from the event log; the memory of recent outcomes, the waiters and the lag are
-bounded; a session that the engine has forgotten is replaced by a new one and its last batch reported as not written.
-"""
+Guarantees: an outcome is told only from the event log; the memory of recent outcomes, the waiters
+and the lag are bounded; a session that the engine has forgotten is replaced by a new one and its
+last batch reported as not written."""
 
 from __future__ import annotations
 
@@ -63,7 +64,9 @@ class ProgressBoard:
                 future.set_result(True)
 
     async def reached(self, sink: str, shard: int, position: int, wait_s: float) -> bool:
-        """Wait until `sink` has applied `position`; False where it did not within `wait_s` seconds."""
+        """Wait until `sink` has applied `position`; False where it did not within `wait_s`
+        seconds.
+        """
         key = (sink, shard)
         if self._at.get(key, 0) >= position:
             return True
@@ -114,7 +117,7 @@ class EmbeddedGateway:
         sequencer.last_position = commands.head()
         return _Shard(sequencer, SQLiteEventLog(log_dir, number))
 
-    # --- writing --------------------------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     async def write(self, shard: int, records: Sequence[bytes]) -> Receipt:
         """See `commands.protocols.Gateway.write`."""
@@ -127,7 +130,8 @@ class EmbeddedGateway:
     def write_system(
         self, shard: int, session: bytes, batch_number: int, records: list[bytes]
     ) -> int:
-        """Append one batch of a permanent session (directory, clock) and return its position. Blocks.
+        """Append one batch of a permanent session (directory, clock) and return its position.
+        Blocks.
 
         Raises IntegrityError where the log has it already, PersistenceError where the log failed.
         """
@@ -139,7 +143,9 @@ class EmbeddedGateway:
         return position
 
     async def outcomes(self, receipt: Receipt, wait_s: float) -> list[Outcome] | None:
-        """See `commands.protocols.Gateway.outcomes`. Raises NotWrittenError where the engine took it for a repeat."""
+        """See `commands.protocols.Gateway.outcomes`. Raises NotWrittenError where the engine took
+        it for a repeat.
+        """
         if not await self.progress.reached("matcher", receipt.shard, receipt.position, wait_s):
             return None
         own = self._shards[receipt.shard]
@@ -164,7 +170,7 @@ class EmbeddedGateway:
         """Batches written and not matched."""
         return max(0, self.written(shard) - self.matched(shard))
 
-    # --- learning -------------------------------------------------------------------------------------------------
+    # --- learning ---------------------------------------------------------------------------------
 
     def _on_wake(self) -> None:
         shards = set()

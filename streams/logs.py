@@ -1,9 +1,10 @@
-"""The two logs of a shard on disk: SQLite files behind the `eventsourcing` library's Application and recorder.
+"""The two logs of a shard on disk: SQLite files behind the `eventsourcing` library's Application
+and recorder.
 
-Command log: one StoredEvent is one CommandBatch; originator = the writer's session, version = its batch number, and
-the notification id is the batch's position. Event log: one StoredEvent is one part of an EventBatch; originator = the
-shard, version = position << 16 | part; all parts of a batch are written in one transaction.
-"""
+Command log: one StoredEvent is one CommandBatch; originator = the writer's session, version = its
+batch number, and the notification id is the batch's position. Event log: one StoredEvent is one
+part of an EventBatch; originator = the shard, version = position << 16 | part; all parts of a batch
+are written in one transaction."""
 
 from __future__ import annotations
 
@@ -53,8 +54,8 @@ class SQLiteCommandLog:
     def append(self, session: bytes, batch_number: int, batch: bytes) -> int:
         """Make a CommandBatch durable; returns its position.
 
-        Raises IntegrityError where the session's number is there already, PersistenceError where the disk refuses.
-        """
+        Raises IntegrityError where the session's number is there already, PersistenceError where
+        the disk refuses."""
         event = StoredEvent(UUID(bytes=session), batch_number, COMMAND_TOPIC, batch)
         with self._lock:
             ids = self._recorder.insert_events([event])
@@ -106,6 +107,9 @@ class SQLiteEventLog:
         self._originator = shard_id(shard)
         self._app, self._recorder = _recorder(self.path, "events", "streams.sqlite:UnsyncedFactory")
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def append(self, batches: Sequence[tuple[int, Sequence[bytes]]]) -> None:
         """Write whole batches, each as (position, records), in one transaction.
 
@@ -129,7 +133,9 @@ class SQLiteEventLog:
         return last.at if last is not None else START
 
     def read(self, after: int, limit: int) -> list[EventBatch]:
-        """Whole batches after a position, in order, from up to `limit` records (and at least one batch, if any)."""
+        """Whole batches after a position, in order, from up to `limit` records (and at least one
+        batch, if any).
+        """
         rows = self._recorder.select_events(
             self._originator, gt=(after << PARTS_BITS) | 0xFFFF, limit=limit
         )

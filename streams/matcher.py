@@ -1,9 +1,9 @@
-"""The matcher: follows one shard's command log, applies it, and writes the event log that answers it.
+"""The matcher: follows one shard's command log, applies it, and writes the event log that answers
+it.
 
-Guarantees: its progress is the event log's highest complete position and nothing else; every position is answered
-once, in order; after any crash the next matcher writes the very bytes that this one would have. A second matcher on
-the same log loses the race for a position and stops.
-"""
+Guarantees: its progress is the event log's highest complete position and nothing else; every
+position is answered once, in order; after any crash the next matcher writes the very bytes that
+this one would have. A second matcher on the same log loses the race for a position and stops."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Matcher:
         self._commands_since_snapshot = 0
         self._saving: threading.Thread | None = None
 
-    # --- recovery -----------------------------------------------------------------------------------------------
+    # --- recovery ---------------------------------------------------------------------------------
 
     def recover(self, progress: Callable[[int], None] | None = None) -> None:
         """Restore the newest sound snapshot and replay, silently, to where the event log ends.
@@ -115,8 +115,8 @@ class Matcher:
                 progress(self.exchange.position)
         if self.chain != tail.chain:
             raise ForkError(
-                f"shard {self.shard}: replaying the command log to {tail.position} gives another history than "
-                f"the event log's; see `crossbook replay --verify`, or move the event log aside to make it again"
+                f"shard {self.shard}: replaying the command log to {tail.position} gives another "
+                f"history than the event log's; move {self._events} aside to make it again"
             )
         log.info("shard %d: recovered at position %d", self.shard, self.exchange.position)
 
@@ -140,13 +140,13 @@ class Matcher:
             at_most = at.position - 1
         return Exchange(self.shard), START.chain
 
-    # --- following ------------------------------------------------------------------------------------------------
+    # --- following --------------------------------------------------------------------------------
 
     def step(self) -> int:
         """Apply what the command log holds past here, up to a bound, and write its events.
 
-        Returns the number of batches; 0 means that the matcher has caught up. Raises IntegrityError where another
-        matcher wrote first, NewerVersionError where a newer release wrote a command.
+        Returns the number of batches; 0 means that the matcher has caught up. Raises IntegrityError
+        where another matcher wrote first, NewerVersionError where a newer release wrote a command.
         """
         rows = self._commands.read(self.exchange.position, self._limits.read_batches_max)
         if not rows:
@@ -167,7 +167,9 @@ class Matcher:
         return records
 
     def save_snapshot(self, *, wait: bool = False) -> None:
-        """Take a snapshot here and hand it to the store in a thread of its own; skip it if one is under way."""
+        """Take a snapshot here and hand it to the store in a thread of its own; skip it if one is
+        under way.
+        """
         if self._snapshots is None or (self._saving is not None and self._saving.is_alive()):
             return
         at = Position(self.exchange.position, self.chain)

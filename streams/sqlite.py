@@ -1,9 +1,8 @@
 """The `eventsourcing` library's SQLite recorder for logs that can be made again.
 
-The command log uses the library's own factory, whose commits are durable before they return. An event log is a
-function of it, so this factory's commits do not wait for the disk: after a power cut the file is sound and may lack
-its last batches, which the matcher writes again.
-"""
+The command log uses the library's own factory, whose commits are durable before they return. An
+event log is a function of it, so this factory's commits do not wait for the disk: after a power cut
+the file is sound and may lack its last batches, which the matcher writes again."""
 
 from __future__ import annotations
 

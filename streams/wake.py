@@ -1,8 +1,7 @@
 """How the processes of one machine wake each other: datagrams on Unix sockets in the run folder.
 
-A wake is a hint and may be lost: whoever waits also looks by itself now and then. Sending never blocks and never
-fails for want of a listener.
-"""
+A wake is a hint and may be lost: whoever waits also looks by itself now and then. Sending never
+blocks and never fails for want of a listener."""
 
 from __future__ import annotations
 
@@ -63,7 +62,9 @@ class WakeSender:
         self.socket.setblocking(False)
 
     def send(self, name: str, topic: str, shard: int, position: int) -> bool:
-        """Wake `name`; False where nobody listens or its mailbox is full (it will look by itself)."""
+        """Wake `name`; False where nobody listens or its mailbox is full (it will look by
+        itself).
+        """
         message = f"{topic} {shard} {position}".encode("ascii")
         try:
             self.socket.sendto(message, str(self.run_dir / f"{name}.wake"))

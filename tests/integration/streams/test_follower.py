@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.integration.streams.helpers import KeepingSink, fill, matcher_of, run_out
 
 from domain.batch import ForkError, Position
 from streams.follower import Follower, FollowerLimits
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
+from tests.integration.streams.helpers import KeepingSink, fill, matcher_of, run_out
 
 
 @pytest.fixture

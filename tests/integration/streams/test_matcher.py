@@ -1,4 +1,6 @@
-"""The matcher over real SQLite logs: what it answers does not depend on how often it was interrupted."""
+"""The matcher over real SQLite logs: what it answers does not depend on how often it was
+interrupted.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from eventsourcing.persistence import IntegrityError
-from tests.integration.streams.helpers import batch_of, fill, matcher_of, records_of, run_out
 
 from domain.batch import ForkError, Position
 from domain.commands import MassCancel, SubmitOrder
 from domain.snapshot import state_hash
 from domain.wire import chain_of, decode_event_header
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
+from tests.integration.streams.helpers import batch_of, fill, matcher_of, records_of, run_out
 
 
 def copy_log(source: Path, target: Path, name: str) -> None:

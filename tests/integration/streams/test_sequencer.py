@@ -1,4 +1,6 @@
-"""The sequencer and the gateway over real SQLite logs: durable before answered, grouped, bounded, honest."""
+"""The sequencer and the gateway over real SQLite logs: durable before answered, grouped, bounded,
+honest.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.integration.streams.helpers import fill, matcher_of, run_out
 
 from commands.protocols import BehindError, NotWrittenError, Receipt
 from commands.sequencer import Limits, Sequencer
@@ -15,6 +16,7 @@ from domain.commands import CancelOrder, SubmitOrder
 from domain.wire import decode_batch, encode_command
 from streams.gateway import EmbeddedGateway, GatewayLimits
 from streams.logs import SQLiteCommandLog
+from tests.integration.streams.helpers import fill, matcher_of, run_out
 
 
 def order(number: int) -> bytes:
