@@ -25,6 +25,7 @@ REPLACES: Final = 25
 SUBMITS_PER_BATCH: Final = 2 * PAIRS + RESTING
 RESTING_PER_SYMBOL: Final = 40
 LEVELS: Final = 20
+SUBMIT_HEAD: Final = '{"op":"submit"'
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 assert 3 * PAIRS + RESTING + CANCELS + REPLACES == BATCH_COMMANDS
 
@@ -39,10 +40,11 @@ class LoadSymbol:
 
 @dataclass(slots=True)
 class Batch:
-    """One request: its body, and the client order ids of its submits in order."""
+    """One request: its body, and of its submits the client order ids and places, in order."""
 
     body: bytes
     client_order_ids: list[str]
+    submits_at: list[int]
 
 
 class Load:
@@ -134,7 +136,8 @@ class Load:
 
     def _sealed(self, items: list[str]) -> Batch:
         names, self._fresh = self._fresh, []
-        return Batch(('{"commands":[' + ",".join(items) + "]}").encode(), names)
+        submits_at = [at for at, item in enumerate(items) if item.startswith(SUBMIT_HEAD)]
+        return Batch(('{"commands":[' + ",".join(items) + "]}").encode(), names, submits_at)
 
 
 def submit_item(symbol: str, buy: bool, cents: int, quantity: int, name: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cli.settings import Settings
 
 EXIT_FAILED = 1
+RECORD_SECONDS = 60.0
 EXIT_USAGE = 2
 ROLES = {
     "api": ("cli.roles", "run_api"),
@@ -193,12 +194,20 @@ def simulate(
     rate: Annotated[float, typer.Option(min=0.1, help="Commands a second.")] = 100.0,
     duration: Annotated[float, typer.Option(min=0.0, help="Seconds; 0 is until Ctrl-C.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same commands.")] = 1,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Write PREFIX_message_1.csv and PREFIX_orderbook_1.csv (LOBSTER)."),
+    ] = None,
 ) -> None:
     """Send a random flow of orders to the running exchange.
 
     Limit, market, IOC and FOK orders, cancels and replaces about a wandering price a symbol. It
-    trades with the key of the account `simulator`, and shows live rates.
+    trades with the key of the account `simulator`, and shows live rates. With --record nothing is
+    sent: the flow of one symbol is written to files that `play` can trade.
     """
+    if record is not None:
+        _record(record, rate=rate, duration_s=duration or RECORD_SECONDS, seed=seed)
+        return
     from cli.simulate_display import run_shown
 
     settings = load_settings(data_dir)
@@ -208,6 +217,14 @@ def simulate(
         key = credential(folder, "simulator").key
         wanted = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
         run_shown(state.url, key, symbols=wanted, rate=rate, seed=seed, duration_s=duration or None)
+
+
+def _record(prefix: Path, *, rate: float, duration_s: float, seed: int) -> None:
+    from cli.simulate_record import record
+
+    with told_in_a_line():
+        messages, orderbook, count = record(prefix, rate=rate, duration_s=duration_s, seed=seed)
+    print(f"{count:,} messages in {messages}, as many states in {orderbook}")
 
 
 @app.command()

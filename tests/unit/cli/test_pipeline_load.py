@@ -9,13 +9,13 @@ import json
 from collections import Counter
 
 from benchmarks.pipeline_load import SUBMITS_PER_BATCH, Load, LoadSymbol
+from cli.offline_market import OfflineMarket
 from domain.events import OrderExecuted
-from tests.unit.cli.engine_market import EngineMarket
 
 
 def test_every_command_is_valid_and_a_fifth_of_the_submits_trade() -> None:
     symbols = [LoadSymbol(f"S{number}", 10_000) for number in range(6)]
-    market = EngineMarket({each.symbol: 100 for each in symbols})
+    market = OfflineMarket({each.symbol: 100 for each in symbols})
     load = Load(symbols, "c0-", 1)
     opening = load.opening()
     market.send(json.loads(opening.body)["commands"])
@@ -32,7 +32,7 @@ def test_every_command_is_valid_and_a_fifth_of_the_submits_trade() -> None:
             "cancel": 225,
             "replace": 25,
         }
-        assert len(batch.client_order_ids) == SUBMITS_PER_BATCH
+        assert len(batch.client_order_ids) == len(batch.submits_at) == SUBMITS_PER_BATCH
         assert len(traded) == SUBMITS_PER_BATCH // 5
         assert not market.reasons
     assert abs(market.exchange.order_count - resting) <= len(symbols)

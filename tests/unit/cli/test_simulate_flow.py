@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli.listings import FIRST_LISTINGS, LOT_SIZE, TICK_SIZE_TICKS
+from cli.offline_market import OfflineMarket, accepted
 from cli.simulate_flow import (
     OPEN_MIN,
     Flow,
@@ -11,7 +12,6 @@ from cli.simulate_flow import (
     SimulatedInstrument,
 )
 from domain.codes import BUY, SELL
-from tests.unit.cli.engine_market import EngineMarket, accepted
 
 INSTRUMENTS = [
     SimulatedInstrument(each.symbol, TICK_SIZE_TICKS, LOT_SIZE, each.start_price_ticks)
@@ -19,8 +19,8 @@ INSTRUMENTS = [
 ]
 
 
-def run(seed: int, steps: int, batch: int = 7) -> tuple[list[FlowCommand], EngineMarket, Flow]:
-    market = EngineMarket({each.symbol: each.tick_size_ticks for each in INSTRUMENTS})
+def run(seed: int, steps: int, batch: int = 7) -> tuple[list[FlowCommand], OfflineMarket, Flow]:
+    market = OfflineMarket({each.symbol: each.tick_size_ticks for each in INSTRUMENTS})
     flow = Flow(INSTRUMENTS, seed, "run")
     sent: list[FlowCommand] = []
     commands = flow.opening()

@@ -1,4 +1,7 @@
-"""A market for the tests: bodies of the public batch API, straight into the engine."""
+"""A market without an exchange around it: items of the public batch API, straight into the engine.
+
+For recording and for tests. There is one account, and no gateway that would refuse anything.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ SESSION = bytes(range(16))
 ACCOUNT = 1
 
 
-class EngineMarket:
+class OfflineMarket:
     """One engine with an account and some instruments, numbered in the order given."""
 
     def __init__(self, ticks: dict[str, int]) -> None:

@@ -1,0 +1,274 @@
+"""The whole pipeline under load: from HTTP requests to committed rows in PostgreSQL.
+
+    .venv/bin/python -m benchmarks.pipeline --mode embedded --seconds 20
+
+Starts an exchange of its own in a temporary folder. First run: 50 symbols, 8 connections, batches
+of 500 (`benchmarks.pipeline_load` says of what), as fast as answers come. `orders_per_second` is
+submits whose rows are committed over the time from the first send to the last row. Second run: 100
+orders a second, one a request; `p50_ms` and `p99_ms` are from sending the request to seeing its row
+committed. `lost` and `duplicated` compare the client's journal of acknowledgements with the rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from benchmarks.pipeline_load import Answer, Batch, Connection, Load, LoadSymbol
+from benchmarks.pipeline_rows import Rows, Watch, judge, positions_of
+from cli.listings import FIRST_LISTINGS, PLAYER
+from cli.run_state import Credential, ExchangeState, RunFolder
+from cli.supervisor import is_ready
+
+ROOT = Path(__file__).resolve().parents[1]
+SYMBOLS = 50
+CONNECTIONS = 8
+BATCHES_PER_SECOND_GUESS = 220  # made before the clock: 55,000 orders/s; more are made on the way
+LATENCY_RATE = 100
+LATENCY_CONNECTIONS = 16
+START_WAIT_S = 120.0
+STOP_WAIT_S = 30.0
+RETRIES_MAX = 600
+
+
+class _Result(msgspec.Struct):
+    status: int
+    order_id: str = ""
+
+
+class _BatchAnswer(msgspec.Struct):
+    position: str
+    results: list[_Result]
+
+
+class _SingleAnswer(msgspec.Struct):
+    position: str
+    order_id: str
+
+
+BATCH_ANSWER = msgspec.json.Decoder(_BatchAnswer)
+SINGLE_ANSWER = msgspec.json.Decoder(_SingleAnswer)
+
+
+@dataclass
+class Journal:
+    """What the client was told: client order id to order id, and the last positions."""
+
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    positions: dict[int, int] = field(default_factory=dict)
+    commands: int = 0
+    refused: int = 0
+    retried: int = 0
+
+    def take(self, batch: Batch, answer: Answer) -> None:
+        """Write down one answered batch. Its submits come in the order of `client_order_ids`."""
+        decoded = BATCH_ANSWER.decode(answer.body)
+        self.note_position(decoded.position)
+        self.commands += len(decoded.results)
+        for result in decoded.results:
+            if result.status >= 400:
+                self.refused += 1
+        born = [decoded.results[at] for at in batch.submits_at]
+        for name, result in zip(batch.client_order_ids, born, strict=True):
+            if result.status < 400:
+                self.acknowledged[name] = result.order_id
+
+    def note_position(self, text: str) -> None:
+        """Remember the furthest position of each shard."""
+        for shard, position in positions_of(text).items():
+            self.positions[shard] = max(position, self.positions.get(shard, 0))
+
+
+@contextmanager
+def running_exchange(folder: Path) -> Iterator[tuple[ExchangeState, Credential]]:
+    """An exchange of our own, without a simulator, in `folder`."""
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("CROSSBOOK_")}
+    environment |= {"CROSSBOOK_DATA_DIR": str(folder / "data"), "CROSSBOOK_PORT": "0"}
+    output = (folder / "up.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "up", "--no-simulate"],
+        env=environment,
+        cwd=ROOT,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    try:
+        yield _started(process, folder)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        output.close()
+
+
+def _started(process: subprocess.Popen[bytes], folder: Path) -> tuple[ExchangeState, Credential]:
+    run = RunFolder(folder / "data")
+    deadline = time.monotonic() + START_WAIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        state = run.wait_for_state(0.5)
+        if state is not None and is_ready(state.url)[0]:
+            return state, run.read_credentials()[PLAYER]
+    raise SystemExit(f"the exchange did not start:\n{(folder / 'up.log').read_text()[-2000:]}")
+
+
+async def send(connection: Connection, path: str, body: bytes, journal: Journal) -> Answer:
+    """Send until it is answered; what is sent again carries the same client order ids."""
+    for _ in range(RETRIES_MAX):
+        try:
+            answer = await connection.post(path, body)
+        except (OSError, EOFError):
+            await asyncio.sleep(0.05)
+        else:
+            if answer.status < 500 and answer.status != 429:
+                return answer
+            await asyncio.sleep(answer.retry_after_s or 0.05)
+        journal.retried += 1
+    raise SystemExit(f"no answer after {RETRIES_MAX} attempts")
+
+
+async def send_batch(connection: Connection, batch: Batch, journal: Journal) -> None:
+    """Send one batch and write down its answer."""
+    answer = await send(connection, "/v1/orders/batch", batch.body, journal)
+    if answer.status != 200:
+        raise SystemExit(f"a batch was answered {answer.status}: {answer.body[:500]!r}")
+    journal.take(batch, answer)
+
+
+async def throughput(
+    connections: list[Connection], loads: list[Load], seconds: float
+) -> tuple[Journal, float]:
+    """The first run: the journal, and when the first request was sent (monotonic)."""
+    guess = int(seconds * BATCHES_PER_SECOND_GUESS / len(connections))
+    opening = Journal()
+    pairs = list(zip(connections, loads, strict=True))
+    await asyncio.gather(*(send_batch(c, load.opening(), opening) for c, load in pairs))
+    made = [load.batches(guess) for load in loads]
+    journal = Journal()
+    began = time.monotonic()
+
+    async def worker(connection: Connection, load: Load, batches: list[Batch]) -> None:
+        at = 0
+        while time.monotonic() - began < seconds:
+            batch = batches[at] if at < len(batches) else load.batches(1)[0]
+            await send_batch(connection, batch, journal)
+            at += 1
+
+    await asyncio.gather(*(worker(*pair, mine) for pair, mine in zip(pairs, made, strict=True)))
+    return journal, began
+
+
+async def latency(
+    connections: list[Connection], load: Load, seconds: float
+) -> tuple[Journal, list[tuple[float, dict[int, int]]]]:
+    """The second run: (when sent, position) of each order, at LATENCY_RATE a second."""
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    for connection in connections:
+        free.put_nowait(connection)
+    journal = Journal()
+    sent: list[tuple[float, dict[int, int]]] = []
+
+    async def one(body: bytes, name: str) -> None:
+        connection = await free.get()
+        began = time.monotonic()
+        answer = await send(connection, "/v1/orders", body, journal)
+        free.put_nowait(connection)
+        if answer.status not in (200, 201, 202):
+            raise SystemExit(f"an order was answered {answer.status}: {answer.body[:500]!r}")
+        decoded = SINGLE_ANSWER.decode(answer.body)
+        journal.acknowledged[name] = decoded.order_id
+        journal.note_position(decoded.position)
+        sent.append((began, positions_of(decoded.position)))
+
+    due = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(int(seconds * LATENCY_RATE)):
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            group.create_task(one(*load.single()))
+            due += 1 / LATENCY_RATE
+    return journal, sent
+
+
+def quantile(ordered: list[float], share: float) -> float:
+    """The value below which that share of the (sorted) values lies."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def measure(state: ExchangeState, player: Credential, seconds: float) -> dict[str, object]:
+    """Both runs against a running exchange."""
+    host, port = state.url.removeprefix("http://").rsplit(":", 1)
+    symbols = [
+        LoadSymbol(each.symbol, each.start_price_ticks // 100) for each in FIRST_LISTINGS[:SYMBOLS]
+    ]
+    loads = [Load(symbols[at::CONNECTIONS], f"{at}-", at) for at in range(CONNECTIONS)]
+    rows = Rows(state.postgres_dsn)
+
+    async def first() -> tuple[Journal, float]:
+        connections = [Connection(host, int(port), player.key) for _ in loads]
+        return await throughput(connections, loads, seconds)
+
+    journal, began = uvloop.run(first())
+    print(f"{journal.commands:,} commands acknowledged", file=sys.stderr)
+    ended = rows.wait_for(journal.positions)
+    verdict = judge(journal.acknowledged, rows.orders(player.account))
+
+    async def second() -> tuple[Journal, list[tuple[float, dict[int, int]]]]:
+        connections = [Connection(host, int(port), player.key) for _ in range(LATENCY_CONNECTIONS)]
+        return await latency(connections, loads[0], min(10.0, seconds))
+
+    with Watch(Rows(state.postgres_dsn), shard=0) as watch:
+        slow, sent = uvloop.run(second())
+        rows.wait_for(slow.positions)
+        time.sleep(0.1)  # for the watch's own last look
+    spans = sorted((watch.committed_at(at[0]) - when) * 1_000 for when, at in sent)
+    late = judge(slow.acknowledged, rows.orders(player.account))
+    elapsed = ended - began
+    return {
+        "mode": "embedded",
+        "orders_per_second": round(verdict.with_rows / elapsed),
+        "acknowledged": len(journal.acknowledged) + len(slow.acknowledged),
+        "lost": verdict.lost + late.lost,
+        "duplicated": late.duplicated,
+        "p50_ms": round(quantile(spans, 0.50), 2),
+        "p99_ms": round(quantile(spans, 0.99), 2),
+        "commands_per_second": round(journal.commands / elapsed),
+        "refused": journal.refused,
+        "retried": journal.retried + slow.retried,
+        "seconds": round(elapsed, 2),
+    }
+
+
+def main() -> None:
+    """Run, and print one JSON object. Exit code 1 where an order was lost or duplicated."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--mode", choices=["embedded"], default="embedded")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    asked = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="crossbook-bench-") as folder,
+        running_exchange(Path(folder)) as (state, player),
+    ):
+        figures = measure(state, player, asked.seconds)
+    print(json.dumps(figures))
+    if figures["lost"] or figures["duplicated"]:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
