@@ -1,0 +1,324 @@
+"""Orders, executions and trades as PostgreSQL holds them, for the API.
+
+Guarantees: every query is bounded in rows and time, and answers in a stable order that can be paged
+through while new rows arrive. Newest first throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from projections.postgres.fold import STATUS_NAMES
+from projections.postgres.schema import HISTORY
+
+Row = TypeVar("Row")
+
+LIMIT_MAX: Final = 1_000
+BIGINT_MAX: Final = 2**63 - 1
+STATEMENT_TIMEOUT_MS: Final = 5_000
+POOL_WAIT_S: Final = 2.0
+STATUS_CODES: Final = {name: code for code, name in enumerate(STATUS_NAMES)}
+UNAVAILABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    # Before the sink has made its tables.
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+)
+
+
+class HistoryUnavailableError(Exception):
+    """PostgreSQL does not answer, takes too long, or has no tables yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """One order as it is now. Prices in 1/10,000 dollar, times in ns since 1970.
+
+    `quantity` is the total; `executed_value` is price ticks × quantity over all executions;
+    `reason` is a `domain.codes.Reason`, 0 where none; `trading_time_ns` is the exchange's time at
+    arrival.
+    """
+
+    order_id: int
+    shard: int
+    account: int
+    instrument: int
+    client_order_id: str | None
+    side: int
+    order_type: int
+    time_in_force: int
+    price_ticks: int
+    quantity: int
+    executed_quantity: int
+    leaves_quantity: int
+    executed_value: int
+    status: str
+    reason: int
+    accepted_position: int
+    updated_position: int
+    accepted_at_ns: int
+    updated_at_ns: int
+    trading_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRow:
+    """One order's side of one match. `aggressor` tells whether it was the order that arrived."""
+
+    order_id: int
+    match_number: int
+    shard: int
+    account: int
+    instrument: int
+    side: int
+    aggressor: bool
+    price_ticks: int
+    quantity: int
+    leaves_quantity: int
+    position: int
+    executed_at_ns: int
+    trading_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRow:
+    """One match, without who traded."""
+
+    instrument: int
+    match_number: int
+    shard: int
+    aggressor_side: int
+    price_ticks: int
+    quantity: int
+    position: int
+    executed_at_ns: int
+    trading_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentRow:
+    """One instrument as the shard knows it."""
+
+    instrument: int
+    shard: int
+    symbol: str
+    tick_size: int
+    lot_size: int
+    price_collar: int
+    state: int
+
+
+SELECT_ORDERS: Final = """
+    SELECT order_id, shard, account, instrument, client_order_id, side, order_type, time_in_force,
+        price_ticks, quantity, executed_quantity, leaves_quantity, executed_value,
+        ('{open,partially_filled,filled,cancelled,expired,rejected}'::text[])[status + 1] AS status,
+        reason, accepted_position, updated_position, accepted_at_ns, updated_at_ns, trading_time_ns
+    FROM orders WHERE """
+SELECT_EXECUTIONS: Final = """
+    SELECT order_id, match_number, shard, account, instrument, side, liquidity = 1 AS aggressor,
+        price_ticks, quantity, leaves_quantity, position, executed_at_ns, trading_time_ns
+    FROM executions WHERE """
+SELECT_TRADES: Final = """
+    SELECT instrument, match_number, shard, aggressor_side, price_ticks, quantity, position,
+        executed_at_ns, trading_time_ns
+    FROM trades WHERE """
+SELECT_INSTRUMENTS: Final = """
+    SELECT instrument, shard, symbol, tick_size, lot_size, price_collar, state
+    FROM instruments ORDER BY instrument"""
+SELECT_POSITION: Final = """
+    SELECT position FROM sink_positions WHERE sink = 'postgres' AND shard = %(shard)s"""
+SESSION: Final = f"""
+    SET search_path = {HISTORY};
+    SET statement_timeout = {STATEMENT_TIMEOUT_MS};
+    SET default_transaction_read_only = on"""
+NEWEST_ORDERS: Final = " ORDER BY accepted_at_ns DESC, order_id DESC LIMIT "
+NEWEST_EXECUTIONS: Final = " ORDER BY executed_at_ns DESC, match_number DESC, order_id DESC LIMIT "
+BEFORE_ORDER: Final = """
+    AND (accepted_at_ns, order_id)
+        < ((SELECT accepted_at_ns FROM orders WHERE order_id = %(before)s), %(before)s)"""
+BEFORE_EXECUTION: Final = """(executed_at_ns, match_number, order_id)
+    < (%(before_ns)s, %(before_match)s, %(before_order)s)"""
+
+
+@dataclass(frozen=True, slots=True)
+class _PositionRow:
+    position: int
+
+
+class HistoryReader:
+    """Reads the history. `open` it in the event loop that uses it; safe for many tasks.
+
+    Every method raises HistoryUnavailableError where PostgreSQL does not answer in time, and
+    ValueError where `limit` is not 1 to 1,000.
+    """
+
+    def __init__(self, dsn: str, *, connections_max: int = 8) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=connections_max,
+            open=False,
+            timeout=POOL_WAIT_S,
+            configure=_configure,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": 5,
+                "application_name": "crossbook reads",
+            },
+        )
+
+    async def open(self) -> None:
+        """Begin to connect; queries wait for that."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def order(self, order_id: int) -> OrderRow | None:
+        """One order by its number."""
+        rows = await self._fetch(
+            OrderRow, SELECT_ORDERS + "order_id = %(order_id)s", order_id=order_id
+        )
+        return rows[0] if rows else None
+
+    async def order_by_client_id(
+        self, account: int, client_order_id: str, instrument: int | None = None
+    ) -> list[OrderRow]:
+        """Every order that an account sent under one client order id, refused duplicates too."""
+        if not client_order_id.isascii() or not client_order_id.isprintable():
+            return []
+        query = SELECT_ORDERS + "account = %(account)s AND client_order_id = %(client_order_id)s"
+        if instrument is not None:
+            query += " AND instrument = %(instrument)s"
+        query += NEWEST_ORDERS + str(LIMIT_MAX)
+        return await self._fetch(
+            OrderRow,
+            query,
+            account=account,
+            client_order_id=client_order_id,
+            instrument=instrument,
+        )
+
+    async def orders(
+        self,
+        account: int,
+        instrument: int | None = None,
+        status: str | Collection[str] | None = None,
+        limit: int = 100,
+        before_order_id: int | None = None,
+    ) -> list[OrderRow]:
+        """An account's orders, in any of the states `status` names (see STATUS_CODES; None: all).
+
+        The page after one that ended with `before_order_id` begins right behind that order.
+        """
+        query = SELECT_ORDERS + "account = %(account)s"
+        if instrument is not None:
+            query += " AND instrument = %(instrument)s"
+        if status is not None:
+            query += " AND status = ANY(%(statuses)s::smallint[])"
+        if before_order_id is not None:
+            query += BEFORE_ORDER
+        names = [status] if isinstance(status, str) else status or ()
+        return await self._fetch(
+            OrderRow,
+            query + NEWEST_ORDERS + _limit(limit),
+            account=account,
+            instrument=instrument,
+            statuses=[STATUS_CODES[name] for name in names],
+            before=before_order_id,
+        )
+
+    async def executions(
+        self,
+        *,
+        order_id: int | None = None,
+        account: int | None = None,
+        instrument: int | None = None,
+        limit: int = 100,
+        before: tuple[int, int, int] | None = None,
+    ) -> list[ExecutionRow]:
+        """The executions of an order or an account (one of them is needed, both may be given).
+
+        `before` is (executed_at_ns, match_number, order_id) of the last row of the page before.
+        """
+        given = {"order_id": order_id, "account": account, "instrument": instrument}
+        if order_id is None and account is None:
+            raise ValueError("executions of an order or of an account")
+        conditions = [f"{name} = %({name})s" for name, value in given.items() if value is not None]
+        if before is not None:
+            conditions.append(BEFORE_EXECUTION)
+        query = SELECT_EXECUTIONS + " AND ".join(conditions) + NEWEST_EXECUTIONS + _limit(limit)
+        at_ns, match_number, order = before or (0, 0, 0)
+        last = {"before_ns": at_ns, "before_match": match_number, "before_order": order}
+        return await self._fetch(ExecutionRow, query, **given, **last)
+
+    async def trades(
+        self,
+        instrument: int,
+        limit: int = 100,
+        before_match_number: int | None = None,
+        since_ns: int | None = None,
+    ) -> list[TradeRow]:
+        """An instrument's trades, those before a match and not before a time where these are
+        given."""
+        query = SELECT_TRADES + "instrument = %(instrument)s"
+        if before_match_number is not None:
+            query += " AND match_number < %(before)s"
+        if since_ns is not None:
+            query += " AND executed_at_ns >= %(since_ns)s"
+        return await self._fetch(
+            TradeRow,
+            query + " ORDER BY match_number DESC LIMIT " + _limit(limit),
+            instrument=instrument,
+            before=before_match_number,
+            since_ns=since_ns,
+        )
+
+    async def instruments(self) -> list[InstrumentRow]:
+        """Every instrument, in order of its number."""
+        return await self._fetch(InstrumentRow, SELECT_INSTRUMENTS)
+
+    async def position(self, shard: int) -> int:
+        """How far the shard's history is; 0 where there is none."""
+        rows = await self._fetch(_PositionRow, SELECT_POSITION, shard=shard)
+        return rows[0].position if rows else 0
+
+    async def _fetch(self, kind: type[Row], query: str, **arguments: Any) -> list[Row]:
+        bound = {name: _bound(value) for name, value in arguments.items()}
+        try:
+            async with (
+                self._pool.connection() as connection,
+                connection.cursor(row_factory=class_row(kind), binary=True) as cursor,
+            ):
+                await cursor.execute(query.encode(), bound)
+                return await cursor.fetchall()
+        except UNAVAILABLE as error:
+            raise HistoryUnavailableError(str(error)) from error
+
+
+async def _configure(connection: AsyncConnection[tuple[Any, ...]]) -> None:
+    await connection.execute(SESSION)
+
+
+def _limit(limit: int) -> str:
+    if not 1 <= limit <= LIMIT_MAX:
+        raise ValueError(f"limit is 1 to {LIMIT_MAX}")
+    return str(limit)
+
+
+def _bound(value: Any) -> Any:
+    """Numbers past 64 bits would be compared as numerics, without an index."""
+    if isinstance(value, int):
+        return max(-BIGINT_MAX, min(BIGINT_MAX, value))
+    return value

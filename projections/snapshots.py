@@ -1,0 +1,145 @@
+"""Engine snapshots in PostgreSQL, in a schema of their own that no rebuild touches.
+
+Guarantees: a snapshot is written whole or not at all; every chunk carries its SHA-256, and a
+damaged snapshot is passed over for the next older one. They only save time: all can be dropped at
+any moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+
+from domain.batch import Position
+
+log = logging.getLogger(__name__)
+
+LOCK_CREATE: Final = 0x43_42_4D_03
+CREATE: Final = """
+    CREATE SCHEMA IF NOT EXISTS snapshots;
+    CREATE TABLE IF NOT EXISTS snapshots.snapshots (
+        shard integer NOT NULL,
+        position bigint NOT NULL,
+        chain bytea NOT NULL,
+        chunk_count integer NOT NULL,
+        saved_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (shard, position)
+    );
+    CREATE TABLE IF NOT EXISTS snapshots.chunks (
+        shard integer NOT NULL,
+        position bigint NOT NULL,
+        number integer NOT NULL,
+        sha256 bytea NOT NULL,
+        body bytea NOT NULL,
+        PRIMARY KEY (shard, position, number),
+        FOREIGN KEY (shard, position) REFERENCES snapshots.snapshots ON DELETE CASCADE
+    );
+    ALTER TABLE snapshots.chunks ALTER COLUMN body SET STORAGE EXTERNAL
+"""
+PRUNE: Final = """
+    DELETE FROM snapshots.snapshots WHERE shard = %(shard)s AND position NOT IN (
+        SELECT position FROM snapshots.snapshots WHERE shard = %(shard)s
+        ORDER BY position DESC LIMIT %(keep)s)
+"""
+NEWEST_FIRST: Final = """
+    SELECT position, chain, chunk_count FROM snapshots.snapshots
+    WHERE shard = %s AND position <= %s ORDER BY position DESC
+"""
+CHUNKS: Final = """
+    SELECT sha256, body FROM snapshots.chunks WHERE shard = %s AND position = %s ORDER BY number
+"""
+POSITION_MAX: Final = 2**63 - 1
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class SnapshotStore:
+    """Keeps the newest `keep` snapshots of each shard. Safe for several threads, one at a time."""
+
+    def __init__(self, dsn: str, *, keep: int = 3) -> None:
+        if keep < 1:
+            raise ValueError("at least one snapshot is kept")
+        self._dsn = dsn
+        self._keep = keep
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def save(self, shard: int, at: Position, chunks: Sequence[bytes]) -> None:
+        """Keep the snapshot taken at `at`, durably, and forget all but the newest few.
+
+        Raises psycopg.Error, and then nothing was written.
+        """
+        with self._lock:
+            connection = self._connect()
+            key = (shard, at.position)
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.execute(
+                    "DELETE FROM snapshots.snapshots WHERE shard = %s AND position = %s", key
+                )
+                cursor.execute(
+                    "INSERT INTO snapshots.snapshots (shard, position, chain, chunk_count)"
+                    " VALUES (%s, %s, %s, %s)",
+                    (*key, at.chain, len(chunks)),
+                )
+                for number, chunk in enumerate(chunks):
+                    digest = hashlib.sha256(chunk).digest()
+                    cursor.execute(
+                        "INSERT INTO snapshots.chunks VALUES (%s, %s, %s, %s, %b)",
+                        (*key, number, digest, chunk),
+                    )
+                cursor.execute(PRUNE, {"shard": shard, "keep": self._keep})
+
+    def newest_sound(
+        self, shard: int, at_most_position: int | None = None
+    ) -> tuple[Position, list[bytes]] | None:
+        """The newest undamaged snapshot not past `at_most_position`; None where there is none."""
+        at_most = POSITION_MAX if at_most_position is None else at_most_position
+        with self._lock:
+            connection = self._connect()
+            for position, chain, count in connection.execute(
+                NEWEST_FIRST, (shard, at_most)
+            ).fetchall():
+                chunks = self._sound_chunks(connection, shard, position)
+                if chunks is not None and len(chunks) == count:
+                    return Position(position, bytes(chain)), chunks
+                log.warning("shard %d: the snapshot of position %d is damaged", shard, position)
+        return None
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _sound_chunks(
+        self, connection: Connection, shard: int, position: int
+    ) -> list[bytes] | None:
+        chunks = []
+        with connection.cursor(binary=True) as cursor:
+            for digest, body in cursor.execute(CHUNKS, (shard, position)):
+                chunk = bytes(body)
+                if hashlib.sha256(chunk).digest() != bytes(digest):
+                    return None
+                chunks.append(chunk)
+        return chunks
+
+    def _connect(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            connection = psycopg.connect(
+                self._dsn,
+                autocommit=True,
+                connect_timeout=5,
+                tcp_user_timeout=30_000,
+                application_name="crossbook snapshots",
+            )
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_CREATE])
+                connection.execute(CREATE)
+            self._connection = connection
+        return self._connection
