@@ -2,9 +2,11 @@
 
 An order and a level are each one 64-byte row of a `vec[i64]`, one cache line; a link is a row
 number. Rows are used again, so memory follows the live orders and levels. docs/engine.md draws the
-layout. Guarantees: bids and asks of a book never share a price level row; a level is on the index
-exactly while orders rest on it; every row of a level that a command touched stays until
-`flush_levels` has told of it."""
+layout.
+
+Guarantees: a side's levels are in one list, best first; the best level that holds orders is always
+known; an emptied level keeps its row for a bounded while, and at least until its command is told.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,16 @@ ACCOUNT_LINKS: Final = 6  # the account's next order + 1 | previous + 1 << 32
 LEVEL: Final = 7  # level row | time in force << 32
 
 # A level's row
-PRICE: Final = 0
+KEY: Final = 0  # price ticks | (instrument × 2 + side) << 32; 0 in a free row
 TOTAL: Final = 1
 COUNT: Final = 2
 HEAD: Final = 3
 TAIL: Final = 4
 TOUCHED: Final = 5  # serial of the last command that touched it
-SIDE_ID: Final = 6  # instrument × 2 + side
-STEP: Final = 7  # price ÷ tick; of a free row, the next free one
+LINKS: Final = (
+    6  # the next better level + 1 | the next worse + 1 << 32; of a free row, the next free
+)
+WAITING: Final = 7  # 1 while it is on the list of empty levels
 
 # An instrument's row
 LISTED: Final = 0
@@ -52,6 +56,11 @@ BEST_BID: Final = 5  # level row, or NIL; the best ask is the next word
 BEST_ASK: Final = 6
 SEQUENCE: Final = 7
 SYMBOL: Final = 8
+BEST_BID_ROW: Final = (
+    9  # the best level that has a row, empty or not; the best ask's is the next word
+)
+
+EMPTY_LEVELS_MAX: Final = 64
 
 # An account's row
 KNOWN: Final = 0  # 1 known, 2 known and killed
@@ -72,6 +81,9 @@ class Books:
         self.order_count: i64 = 0
         self.levels: vec[i64] = zeros(0)
         self.free_level: i64 = NIL
+        # Empty levels keep their rows for a while: prices at the top of a book come and go.
+        self.empties: vec[i64] = zeros(EMPTY_LEVELS_MAX)
+        self.empties_at: i64 = 0
         self.instruments: vec[i64] = zeros(INSTRUMENT_ROW)
         self.accounts: vec[i64] = zeros(ROW)
         self.by_id: IdMap = IdMap()
@@ -184,7 +196,7 @@ class Books:
     def cancel(self, row: i64, kind: i64, reason: i64) -> None:
         """Take an order off, with its event (`kind` cancelled or expired)."""
         orders = self.orders
-        side_id = self.levels[(orders[row + LEVEL] & LOW) + SIDE_ID]
+        side_id = self.levels[orders[row + LEVEL] & LOW] >> 32
         terms = orders[row + PRICE_ACCOUNT]
         parties = (terms >> 32) | ((side_id >> 1) << 32)
         quantity_word = (terms & LOW) | (orders[row + LEAVES] << 32)
@@ -249,56 +261,92 @@ class Books:
         level = self.free_level
         if level == NIL:
             level = len(self.levels)
-            for _ in range(ROW):
+            for _each in range(ROW):
                 self.levels = append(self.levels, 0)
         else:
-            self.free_level = self.levels[level + STEP]
+            self.free_level = self.levels[level + LINKS]
         levels = self.levels
-        levels[level + PRICE] = price
+        levels[level] = price | (side_id << 32)
         levels[level + TOTAL] = 0
         levels[level + COUNT] = 0
         levels[level + HEAD] = NIL
         levels[level + TAIL] = NIL
         levels[level + TOUCHED] = 0
-        levels[level + SIDE_ID] = side_id
-        levels[level + STEP] = price // self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
-        self.by_price.put((side_id << 32) | price, level)
+        levels[level + WAITING] = 0
+        self.by_price.put(levels[level], level)
+        self._link_level(level, side_id, price)
         return level
 
-    def _show(self, level: i64, side_id: i64, price: i64) -> None:
-        """The first order came to a level: it is on the index, and perhaps the best."""
+    def _link_level(self, level: i64, side_id: i64, price: i64) -> None:
+        """Put a level's row into its side's list, best first."""
+        book = (side_id >> 1) * INSTRUMENT_ROW
+        tick = self.instruments[book + TICK]
+        step = price // tick
+        self.index.add(side_id, step)
+        if side_id & 1 == 0:
+            step = self.index.above(side_id, step)
+        else:
+            step = self.index.below(side_id, step)
         levels = self.levels
-        self.index.add(side_id, levels[level + STEP])
+        if step == ABSENT:
+            top = book + BEST_BID_ROW + (side_id & 1)
+            worse = self.instruments[top]
+            self.instruments[top] = level
+            levels[level + LINKS] = (worse + 1) << 32
+        else:
+            better = self.by_price.get((side_id << 32) | (step * tick))
+            worse = (levels[better + LINKS] >> 32) - 1
+            levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((level + 1) << 32)
+            levels[level + LINKS] = (better + 1) | ((worse + 1) << 32)
+        if worse != NIL:
+            levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (level + 1)
+
+    def _free_level(self, level: i64) -> None:
+        """Give up the row of an empty level."""
+        levels = self.levels
+        key = levels[level]
+        side_id = key >> 32
+        book = (side_id >> 1) * INSTRUMENT_ROW
+        better = (levels[level + LINKS] & LOW) - 1
+        worse = (levels[level + LINKS] >> 32) - 1
+        if better == NIL:
+            self.instruments[book + BEST_BID_ROW + (side_id & 1)] = worse
+        else:
+            levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((worse + 1) << 32)
+        if worse != NIL:
+            levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (better + 1)
+        self.index.discard(side_id, (key & LOW) // self.instruments[book + TICK])
+        self.by_price.remove(key)
+        levels[level] = 0
+        levels[level + LINKS] = self.free_level
+        self.free_level = level
+
+    def _show(self, level: i64, side_id: i64, price: i64) -> None:
+        """The first order came to a level: perhaps it is the best now."""
         at = (side_id >> 1) * INSTRUMENT_ROW + BEST_BID + (side_id & 1)
         best = self.instruments[at]
         if best == NIL:
             self.instruments[at] = level
         elif side_id & 1 == 0:
-            if price > levels[best]:
+            if price > self.levels[best] & LOW:
                 self.instruments[at] = level
-        elif price < levels[best]:
+        elif price < self.levels[best] & LOW:
             self.instruments[at] = level
 
     def _hide(self, level: i64) -> None:
         """The last order left a level."""
-        side_id = self.levels[level + SIDE_ID]
-        self.index.discard(side_id, self.levels[level + STEP])
+        side_id = self.levels[level] >> 32
         at = (side_id >> 1) * INSTRUMENT_ROW + BEST_BID + (side_id & 1)
         if self.instruments[at] == level:
             self.instruments[at] = self.next_level(level)
 
     def next_level(self, level: i64) -> i64:
         """The next worse level of the same side that holds orders, or NIL."""
-        side_id = self.levels[level + SIDE_ID]
-        step = self.levels[level + STEP]
-        if side_id & 1 == 0:
-            step = self.index.below(side_id, step)
-        else:
-            step = self.index.above(side_id, step)
-        if step == ABSENT:
-            return NIL
-        price = step * self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
-        return self.by_price.get((side_id << 32) | price)
+        levels = self.levels
+        level = (levels[level + LINKS] >> 32) - 1
+        while level != NIL and levels[level + COUNT] == 0:
+            level = (levels[level + LINKS] >> 32) - 1
+        return level
 
     def touch(self, level: i64) -> None:
         """Remember that the command at work changed a level."""
@@ -309,25 +357,43 @@ class Books:
         self.touched_count += 1
 
     def flush_levels(self) -> None:
-        """Tell of every level that the command touched, free those that are empty, and end the
-        command.
-        """
+        """Tell of every level that the command touched, and end the command."""
         count = self.touched_count
+        levels = self.levels
+        emptied = False
         i: i64 = 0
         while i < count:
             level = self.touched[i]
-            levels = self.levels
-            side_id = levels[level + SIDE_ID]
+            key = levels[level]
+            side_id = key >> 32
             instrument = side_id >> 1
             head = self.command_index | ((side_id & 1) << 16)
             orders = levels[level + COUNT]
             sequence = self.next_sequence(instrument)
             place = orders | (instrument << 32)
-            write_level(self.out, head, place, levels[level], levels[level + TOTAL], sequence)
-            if orders == 0:
-                self.by_price.remove((side_id << 32) | levels[level])
-                levels[level + STEP] = self.free_level
-                self.free_level = level
+            write_level(self.out, head, place, key & LOW, levels[level + TOTAL], sequence)
+            if orders == 0 and levels[level + WAITING] == 0:
+                emptied = True
             i += 1
+        if emptied:
+            self._retire_empties()
         self.touched_count = 0
         self.serial += 1
+
+    def _retire_empties(self) -> None:
+        """Put the levels that were emptied on the list, and free those that fall off its end."""
+        levels = self.levels
+        i: i64 = 0
+        while i < self.touched_count:
+            level = self.touched[i]
+            i += 1
+            if levels[level] == 0 or levels[level + COUNT] != 0 or levels[level + WAITING] != 0:
+                continue
+            oldest = self.empties[self.empties_at] - 1
+            self.empties[self.empties_at] = level + 1
+            self.empties_at = (self.empties_at + 1) & (EMPTY_LEVELS_MAX - 1)
+            levels[level + WAITING] = 1
+            if oldest != NIL:
+                levels[oldest + WAITING] = 0
+                if levels[oldest + COUNT] == 0:
+                    self._free_level(oldest)

@@ -22,7 +22,6 @@ from domain.book import (
     NIL,
     PRICE_ACCOUNT,
     ROW,
-    SIDE_ID,
     STATE,
     TICK,
     TOTAL,
@@ -136,7 +135,7 @@ def replace(books: Books, data: bytes, at: i64) -> None:
 
 
 def _check_replace(books: Books, row: i64, flags: i64, terms: i64, leaves: i64, keeps: bool) -> i64:
-    side_id = books.levels[(books.orders[row + LEVEL] & LOW) + SIDE_ID]
+    side_id = books.levels[books.orders[row + LEVEL] & LOW] >> 32
     book = (side_id >> 1) * INSTRUMENT_ROW
     state = books.instruments[book + STATE]
     if flags & ~(REPLACE_REQUEUE | REPLACE_TOTAL) != 0:
@@ -177,7 +176,7 @@ def _replaced(books: Books, row: i64, price: i64, leaves: i64, side_id: i64, kep
 def _reduce(books: Books, row: i64, leaves: i64) -> None:
     """Less quantity at the same price: the order keeps its place."""
     level = books.orders[row + LEVEL] & LOW
-    side_id = books.levels[level + SIDE_ID]
+    side_id = books.levels[level] >> 32
     _replaced(books, row, books.orders[row + PRICE_ACCOUNT] & LOW, leaves, side_id, 1)
     if books.levels[level + TOUCHED] != books.serial:
         books.touch(level)
@@ -188,7 +187,7 @@ def _reduce(books: Books, row: i64, leaves: i64) -> None:
 def _requeue(books: Books, row: i64, price: i64, leaves: i64) -> None:
     """The order leaves its place and arrives again."""
     orders = books.orders
-    side_id = books.levels[(orders[row + LEVEL] & LOW) + SIDE_ID]
+    side_id = books.levels[orders[row + LEVEL] & LOW] >> 32
     side, instrument = side_id & 1, side_id >> 1
     _replaced(books, row, price, leaves, side_id, 0)
     books.dequeue(row)
@@ -242,7 +241,7 @@ def cancel_account(books: Books, account: i64, instrument: i64, side: i64, reaso
     row = books.accounts[account * ROW + FIRST_ORDER]
     while row != NIL:
         following = (books.orders[row + ACCOUNT_LINKS] & LOW) - 1
-        side_id = books.levels[(books.orders[row + LEVEL] & LOW) + SIDE_ID]
+        side_id = books.levels[books.orders[row + LEVEL] & LOW] >> 32
         if (instrument == 0 or side_id >> 1 == instrument) and (
             side == BOTH_SIDES or side_id & 1 == side
         ):

@@ -164,6 +164,19 @@ class ClientIds:
 
     def _rebuild(self) -> None:
         """Drop what is not of its instrument's present day, and make an index at most half full."""
+        if len(self.entries) > self.live * WORDS:
+            self._drop_past_days()
+        size: i64 = 1024
+        while size < self.live * 2:
+            size = size << 1
+        self.mask = size - 1
+        self.index = zeros(size)
+        at: i64 = 0
+        while at < len(self.entries):
+            self._point(at, self.entries[at])
+            at += WORDS
+
+    def _drop_past_days(self) -> None:
         old = self.entries
         kept = vec[i64](capacity=self.live * 5)
         at: i64 = 0
@@ -173,15 +186,6 @@ class ClientIds:
                     kept = append(kept, old[at + word])
             at += WORDS
         self.entries = kept
-        size: i64 = 1024
-        while size < self.live * 2:
-            size = size << 1
-        self.mask = size - 1
-        self.index = zeros(size)
-        at = 0
-        while at < len(kept):
-            self._point(at, kept[at])
-            at += WORDS
 
     def is_of_today(self, entry: i64) -> bool:
         """Whether an entry is of its instrument's present trading day."""

@@ -15,6 +15,7 @@ from mypy_extensions import i64
 
 from domain.book import (
     BEST_BID,
+    BEST_BID_ROW,
     COLLAR,
     FIRST_ORDER,
     HEAD,
@@ -309,6 +310,8 @@ class Exchange:
         book = instrument * INSTRUMENT_ROW
         books.instruments[book + BEST_BID] = NIL
         books.instruments[book + BEST_BID + 1] = NIL
+        books.instruments[book + BEST_BID_ROW] = NIL
+        books.instruments[book + BEST_BID_ROW + 1] = NIL
         books.client_ids.cover(instrument)
 
     def _set_account(self, data: bytes, at: i64) -> i64:
@@ -350,7 +353,7 @@ class Exchange:
             level = books.instruments[instrument * INSTRUMENT_ROW + BEST_BID + side]
             while level != NIL:
                 rows = books.levels
-                found.append((rows[level], rows[level + 1], rows[level + 2]))
+                found.append((rows[level] & LOW, rows[level + 1], rows[level + 2]))
                 level = books.next_level(level)
         return found
 

@@ -277,7 +277,7 @@ def _market_limit(books: Books, instrument: i64, side: i64) -> i64:
     collar = books.instruments[book + COLLAR]
     if collar == 0 or best == NIL:
         return PRICE_TICKS_MAX if side == BUY else 0
-    price = books.levels[best]
+    price = books.levels[best] & LOW
     return price + collar if side == BUY else price - collar
 
 
@@ -285,7 +285,7 @@ def _fillable(books: Books, instrument: i64, side: i64, limit: i64, quantity: i6
     """Whether the opposite side holds `quantity` within `limit`."""
     level = books.instruments[instrument * INSTRUMENT_ROW + BEST_BID + (1 - side)]
     while level != NIL:
-        price = books.levels[level]
+        price = books.levels[level] & LOW
         if (side == BUY and price > limit) or (side == SELL and price < limit):
             return False
         quantity -= books.levels[level + TOTAL]
@@ -310,7 +310,7 @@ def trade(
         level = books.instruments[best_at]
         if level == NIL:
             break
-        price = books.levels[level]
+        price = books.levels[level] & LOW
         if (side == BUY and price > limit) or (side == SELL and price < limit):
             break
         if books.levels[level + TOUCHED] != books.serial:

@@ -75,8 +75,8 @@ class IdMap:
         self.count: i64 = 0
         self.mask: i64 = 1023
         self.slots: vec[i64] = zeros(2048)
-        low: i64 = (0x2C1B3C6D + salt) & 0x3FFFFFFF
-        self.low_factor: i64 = low | 1
+        low: i64 = (0x2C1B3C6D + salt) & 0x1FFFFFFF
+        self.low_factor: i64 = low | 0x20000001
         self.high_factor: i64 = 0x297A2D39
 
     def home(self, key: i64) -> i64:
