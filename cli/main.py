@@ -286,6 +286,31 @@ def _speed_of(text: str) -> float | None:
 
 
 @app.command()
+def rebuild(
+    name: Annotated[str, typer.Argument(help="redis or postgres.")],
+    data_dir: DataDir = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace one that claims to be further than the log."),
+    ] = False,
+) -> None:
+    """Build a read model again from the event log, while the exchange runs.
+
+    Readers see the old one until the new one is as far.
+    """
+    from cli import rebuild as rebuilding
+
+    if name not in rebuilding.NAMES:
+        fail(f"no read model {name!r}; there are {', '.join(rebuilding.NAMES)}", EXIT_USAGE)
+    settings = load_settings(data_dir)
+    with told_in_a_line():
+        state = RunFolder(settings.data_dir).running()
+        reached = rebuilding.rebuild(name, settings, state, force=force, say=_say)
+    for shard, position in reached.items():
+        print(f"{name}, shard {shard}: built again to position {position:,}")
+
+
+@app.command()
 def reset(
     data_dir: DataDir = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -1,0 +1,110 @@
+"""`crossbook rebuild NAME`: a read model built again from the event log while the exchange runs.
+
+Guarantees: readers see the old one until the new one is at least as far, then the new one at once;
+what was half built is dropped. The event log alone is read, from its beginning.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from cli.run_state import ExchangeState
+from cli.settings import Settings
+from domain.batch import SinkError
+from projections.postgres.rebuild import PostgresRebuild
+from projections.redis.rebuild import RedisRebuild
+from streams.follower import Follower, FollowerLimits
+from streams.logs import SQLiteEventLog
+
+NAMES: Final = ("redis", "postgres")
+SAY_EVERY_S: Final = 2.0
+BEHIND_WAIT_S: Final = 10.0
+IDLE_S: Final = 0.02
+
+Say = Callable[[str], None]
+
+
+def rebuild(
+    name: str, settings: Settings, state: ExchangeState, *, force: bool, say: Say
+) -> dict[int, int]:
+    """Build `redis` or `postgres` anew; the position reached by shard.
+
+    `force` serves the new one even where the old one claims to be further than the log: for a
+    history that forked. Raises SinkError, psycopg.Error, redis.RedisError.
+    """
+    assert name in NAMES, name
+    sources = [SQLiteEventLog(settings.logs, shard) for shard in range(settings.shards)]
+    build = _rebuild_redis if name == "redis" else _rebuild_postgres
+    try:
+        return build(settings, state, sources, force, say)
+    finally:
+        for source in sources:
+            source.close()
+
+
+def _rebuild_postgres(
+    settings: Settings,
+    state: ExchangeState,
+    sources: list[SQLiteEventLog],
+    force: bool,
+    say: Say,
+) -> dict[int, int]:
+    with PostgresRebuild(state.postgres_dsn) as sink:
+        followers = [Follower(source, sink, limits=FollowerLimits()) for source in sources]
+        for follower in followers:
+            catch_up(follower, say)
+        serve(followers, lambda: sink.finish(even_if_behind=force))
+    return {follower.source.shard: follower.position for follower in followers}
+
+
+def _rebuild_redis(
+    settings: Settings,
+    state: ExchangeState,
+    sources: list[SQLiteEventLog],
+    force: bool,
+    say: Say,
+) -> dict[int, int]:
+    sink = RedisRebuild(state.redis_url, stream_length_max=settings.delta_stream_length_max)
+    reached = {}
+    try:
+        for source in sources:
+            sink.begin(source.shard)
+            follower = Follower(source, sink, limits=FollowerLimits())
+            catch_up(follower, say)
+
+            def finish(shard: int = source.shard) -> bool:
+                return sink.finish(shard, even_if_behind=force)
+
+            serve([follower], finish)
+            reached[source.shard] = follower.position
+    finally:
+        sink.close()
+    return reached
+
+
+def catch_up(follower: Follower, say: Say) -> None:
+    """Apply the log from where the sink is to its present end."""
+    said = time.monotonic()
+    while follower.step():
+        if time.monotonic() - said > SAY_EVERY_S:
+            said = time.monotonic()
+            tail = follower.source.tail().position
+            say(f"shard {follower.source.shard}: {follower.position:,} of {tail:,} batches")
+
+
+def serve(followers: list[Follower], finish: Callable[[], bool]) -> None:
+    """Change over as soon as the new one is as far as the old one.
+
+    Raises SinkError where it does not come so far: then the old one is not of this log.
+    """
+    deadline = time.monotonic() + BEHIND_WAIT_S
+    while not finish():
+        moved = sum(follower.step() for follower in followers)
+        if moved:
+            deadline = time.monotonic() + BEHIND_WAIT_S
+            continue
+        if time.monotonic() > deadline:
+            raise SinkError("what is served claims to be further than the log; --force replaces it")
+        time.sleep(IDLE_S)
