@@ -13,5 +13,6 @@ if [ ! -x .venv/bin/python ]; then
   }
 fi
 echo "installing packages (once, a minute or two)"
-.venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+.venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt \
+  --config-settings editable_mode=compat -e '.[dev]'
 touch .venv/.installed

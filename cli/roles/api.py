@@ -1,0 +1,142 @@
+"""The api role: everything HTTP on one port, sequencers, the directory's follower and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import uvicorn
+
+from api.rest.app import create_app
+from api.services import ApiSettings, Services
+from cli.roles.process import begin, required
+from cli.settings import Settings
+from commands.directory.application import (
+    Directory,
+    DirectoryApplication,
+    sqlite_environment,
+)
+from commands.directory.view import DirectoryView
+from commands.sequencer import Limits
+from projections.read_books import BookReader
+from projections.read_history import HistoryReader
+from streams.clock import run_clock
+from streams.directory_follower import DirectoryFollower
+from streams.gateway import EmbeddedGateway, GatewayLimits
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the role decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run_api(settings: Settings) -> None:
+    """The api role: everything HTTP on one port, the sequencers, the directory's follower and the
+    clock.
+    """
+    stop = begin(settings)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, stop))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+@contextlib.asynccontextmanager
+async def services_of(settings: Settings) -> AsyncIterator[tuple[Services, EmbeddedGateway]]:
+    """The running parts behind the API, and the gateway; closed in order at the end."""
+    dsn = required(settings.postgres_dsn, "POSTGRES_DSN")
+    url = required(settings.redis_url, "REDIS_URL")
+    gateway = EmbeddedGateway(
+        settings.logs,
+        settings.run_dir,
+        settings.shards,
+        limits=GatewayLimits(lag_batches_max=settings.lag_batches_max),
+        batching=Limits(
+            batch_commands_max=settings.batch_commands_max,
+            batch_bytes_max=settings.batch_bytes_max,
+            pending_commands_max=settings.pending_commands_max,
+        ),
+    )
+    path = settings.logs / "directory.sqlite"
+    application = DirectoryApplication(sqlite_environment(path))
+    directory = Directory(application, settings.shards)
+    view = DirectoryView(application)
+    await asyncio.to_thread(view.refresh)
+    follower = DirectoryFollower(application, gateway, gateway.command_logs)
+    tasks = [asyncio.create_task(follower.run()), asyncio.create_task(view.run())]
+    books = BookReader(url)
+    history = HistoryReader(dsn)
+    await history.open()
+    services = Services(
+        gateway=gateway,
+        progress=gateway.progress,
+        directory=directory,
+        directory_view=view,
+        directory_writes=follower,
+        books=books,
+        history=history,
+        settings=ApiSettings(
+            shards=settings.shards,
+            outcome_wait_ms=settings.outcome_wait_ms,
+            read_wait_ms=settings.read_wait_ms,
+            lag_batches_max=settings.lag_batches_max,
+            body_bytes_max=settings.body_bytes_max,
+        ),
+    )
+    try:
+        yield services, gateway
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await gateway.close()
+        await books.close()
+        await history.close()
+        directory.close()
+
+
+async def _wait_for(stop: threading.Event) -> None:
+    while not stop.is_set():  # noqa: ASYNC110 - set by signal handlers and threads alike
+        await asyncio.sleep(0.1)
+
+
+async def _serve(settings: Settings, stop: threading.Event) -> None:
+    async with services_of(settings) as (services, gateway):
+        config = uvicorn.Config(
+            create_app(services),
+            host=settings.host,
+            port=settings.port,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = _Server(config)
+        clock_stop = threading.Event()
+        clock = threading.Thread(
+            target=run_clock,
+            args=(gateway, settings.shards, settings.clock_interval_ms, clock_stop),
+            name="clock",
+        )
+        clock.start()
+        serving = asyncio.create_task(server.serve())
+        try:
+            stopping = asyncio.create_task(_wait_for(stop))
+            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            clock_stop.set()
+            server.should_exit = True
+            await serving
+            await asyncio.to_thread(clock.join)

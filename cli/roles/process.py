@@ -1,0 +1,53 @@
+"""What every role's process does first: logging, signals, and noticing that its parent is gone."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from cli.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PARENT_CHECK_S = 0.5
+
+
+def begin(settings: Settings) -> threading.Event:
+    """Logging, and an event that is set when this process should stop."""
+    logging.basicConfig(
+        level=settings.log_level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while not stop.wait(PARENT_CHECK_S):
+            if os.getppid() != parent:
+                log.warning("the supervisor is gone: stopping")
+                stop.set()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    # What lives as long as the process is not worth walking through at every collection.
+    gc.collect()
+    gc.freeze()
+    return stop
+
+
+def required(value: str | None, name: str) -> str:
+    """The value of a setting that this role cannot do without."""
+    if value is None:
+        raise SystemExit(f"CROSSBOOK_{name} is not set: this role is started by `crossbook up`")
+    return value
