@@ -174,9 +174,9 @@ def _fold_record(rows: Rows, record: bytes) -> None:
         kind = word & 0xFF
         if kind == LEVEL_CHANGED:
             pass
-        elif kind == ORDER_ACCEPTED or kind == ORDER_REJECTED:  # noqa: SIM109
+        elif kind == ORDER_ACCEPTED or kind == ORDER_REJECTED:
             _born(rows, record, at, word)
-        elif kind == ORDER_CANCELLED or kind == ORDER_EXPIRED:  # noqa: SIM109
+        elif kind == ORDER_CANCELLED or kind == ORDER_EXPIRED:
             change = _touched(rows, read_i64_le(record, at + 16))
             change.leaves_quantity = 0
             change.status = CANCELLED if kind == ORDER_CANCELLED else EXPIRED
