@@ -21,6 +21,8 @@ from starlette.responses import Response
 from commands.directory.terms import DirectoryError
 from commands.protocols import BehindError, NotWrittenError, OutcomeUnknownError
 from commands.validation import Refusal
+from projections.read_books import BooksUnavailableError
+from projections.read_history import HistoryUnavailableError
 
 PROBLEM_TYPE: Final = "urn:crossbook:problem:"
 RETRY_AFTER_S: Final = 1.0
@@ -134,6 +136,12 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, PersistenceError):
         detail = "the directory's store cannot be used now; look before you try again"
         return Problem(503, "directory_unavailable", detail, headers=retry_after())
+    if isinstance(error, BooksUnavailableError):
+        detail = "the books cannot be read now; try again"
+        return Problem(503, "books_unavailable", detail, headers=retry_after())
+    if isinstance(error, HistoryUnavailableError):
+        detail = "the history cannot be read now; try again"
+        return Problem(503, "history_unavailable", detail, headers=retry_after())
     if isinstance(error, RequestValidationError):
         return _parameter_problem(error)
     if isinstance(error, HTTPException):
@@ -157,6 +165,8 @@ EXPECTED: Final[tuple[type[Exception], ...]] = (
     BehindError,
     DirectoryError,
     PersistenceError,
+    BooksUnavailableError,
+    HistoryUnavailableError,
     RequestValidationError,
     HTTPException,
 )

@@ -7,14 +7,12 @@ is no position is refused with 400, in time bounded by its length.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from api.errors import Problem, behind
-from commands.protocols import Progress
+from api.errors import Problem
 from domain.codes import POSITION_MAX
 
 TOKEN: Final = re.compile(r"(?:0|[1-9]\d{0,2})-(?:0|[1-9]\d{0,11})", re.ASCII)
@@ -42,24 +40,6 @@ def parse_positions(text: str | None, shards: int) -> dict[int, int]:
             raise Problem(400, "invalid_position", f"no shard has the position {token}")
         found[shard] = max(position, found.get(shard, 0))
     return found
-
-
-async def wait_for(
-    progress: Progress, sink: str, positions: Mapping[int, int], wait_s: float
-) -> None:
-    """Return once `sink` has applied all positions. Raises Problem (503 `behind`) after
-    `wait_s`."""
-    missing = [item for item in positions.items() if progress.at(sink, item[0]) < item[1]]
-    if not missing:
-        return
-    waits = [progress.reached(sink, shard, position, wait_s) for shard, position in missing]
-    if not all(await asyncio.gather(*waits)):
-        raise behind(f"{sink} has not come to position {position_text(dict(missing))} yet")
-
-
-def only(positions: Mapping[int, int], shards: Iterable[int]) -> dict[int, int]:
-    """The positions of these shards."""
-    return {shard: positions[shard] for shard in shards if shard in positions}
 
 
 class LastWrites:

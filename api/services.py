@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from projections.read_books import BookReader
-from projections.read_history import HistoryReader
-
 from api.positions import LastWrites
 from commands.directory.application import Directory
 from commands.directory.view import DirectoryView
 from commands.protocols import Gateway, Progress
+from projections.read_books import BookReader
+from projections.read_history import HistoryReader
 
 
 class DirectoryWrites(Protocol):

@@ -54,21 +54,47 @@ DECIMAL: Final = re.compile(r"(-?)(0|[1-9]\d*)(?:\.(\d+))?", re.ASCII)
 CLIENT_ORDER_ID: Final = re.compile(r"[!-~]{1,36}")
 ORDER_ID: Final = re.compile(r"[1-9]\d{0,18}", re.ASCII)
 
+
+def no_price() -> Raw:
+    """The price of a request that gives none. (A plain default cannot be shown in a schema.)"""
+    return NO_PRICE
+
+
 Price = Annotated[
     Raw,
     Meta(
         description="Dollars with at most 4 decimals, as a string or a number, above 0.",
-        extra_json_schema={"type": ["string", "number"], "examples": ["187.2500"]},
+        extra_json_schema={
+            "type": ["string", "number"],
+            "pattern": r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,4})?$",
+            "exclusiveMinimum": 0,
+            "maximum": 429496.7295,
+            "examples": ["187.2500"],
+        },
     ),
 ]
-Quantity = Annotated[int, Meta(description="Shares, 1 to 1,000,000,000; an integer.")]
-Symbol = Annotated[str, Meta(description="In capitals.", examples=["AAPL", "BRK/A"])]
+Quantity = Annotated[
+    int,
+    Meta(
+        description="Shares; an integer.",
+        extra_json_schema={"minimum": 1, "maximum": QUANTITY_MAX},
+    ),
+]
+Symbol = Annotated[
+    str,
+    Meta(
+        description="In capitals.",
+        examples=["AAPL", "BRK/A"],
+        extra_json_schema={"minLength": 1, "maxLength": 8},
+    ),
+]
 ClientOrderId = Annotated[
     str,
     Meta(
         description="1 to 36 printable ASCII characters, unique per account and instrument "
         "until the instrument closes.",
         examples=["my-order-1"],
+        extra_json_schema={"pattern": "^[!-~]{1,36}$"},
     ),
 ]
 OrderId = Annotated[str, Meta(description="As answered.", examples=["36028797018963968"])]
@@ -84,16 +110,20 @@ class Refusal(Exception):
         self.detail = detail
 
 
-class Submit(Struct, tag="submit", tag_field="op", forbid_unknown_fields=True, gc=False):
+class SubmitBody(Struct, forbid_unknown_fields=True, gc=False):
     """An order to buy or sell."""
 
     symbol: Symbol
     side: Literal["buy", "sell"]
     quantity: Quantity
     type: Literal["limit", "market"] = "limit"
-    price: Price = NO_PRICE
+    price: Price = msgspec.field(default_factory=no_price)
     time_in_force: Literal["day", "gtc", "ioc", "fok"] | None = None
     client_order_id: ClientOrderId | None = None
+
+
+class Submit(SubmitBody, tag="submit", tag_field="op", gc=False):
+    """An order to buy or sell, in a batch."""
 
 
 class Cancel(Struct, tag="cancel", tag_field="op", forbid_unknown_fields=True, gc=False):
@@ -113,7 +143,7 @@ class Replace(Struct, tag="replace", tag_field="op", forbid_unknown_fields=True,
     order_id: OrderId | None = None
     client_order_id: ClientOrderId | None = None
     symbol: Symbol | None = None
-    price: Price = NO_PRICE
+    price: Price = msgspec.field(default_factory=no_price)
     quantity: Quantity | None = None
     requeue: bool = False
 
@@ -252,7 +282,7 @@ def check_limits(
 
 
 def submit_record(
-    request: Submit, account: AccountEntry, instruments: Mapping[str, InstrumentEntry]
+    request: SubmitBody, account: AccountEntry, instruments: Mapping[str, InstrumentEntry]
 ) -> tuple[int, bytes]:
     """The shard and command record of a submit. Raises Refusal."""
     instrument = instrument_of(request.symbol, instruments)

@@ -25,12 +25,12 @@ from commands.directory.application import Change
 from commands.directory.entries import AccountEntry, InstrumentEntry, InstrumentTerms, Limits
 from commands.directory.terms import UnknownAccountError
 from commands.validation import (
-    NO_PRICE,
     TRADING_STATES,
     Price,
     amount_ticks,
     decode_body,
     instrument_of,
+    no_price,
     price_text,
     price_ticks_of,
 )
@@ -51,8 +51,8 @@ class ListingBody(Struct, forbid_unknown_fields=True):
     symbol: str
     tick_size: Price
     lot_size: int = 1
-    price_collar: Price = NO_PRICE
-    reference_price: Price = NO_PRICE
+    price_collar: Price = msgspec.field(default_factory=no_price)
+    reference_price: Price = msgspec.field(default_factory=no_price)
     state: State = "open"
 
 

@@ -7,6 +7,7 @@ shard are written together, in one call of the gateway. From JSON to records an 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -65,12 +66,11 @@ RAW_DECODER: Final = msgspec.json.Decoder(RawBatch)
 ITEM_DECODER: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Item)
 
 
-def read_items(body: bytes) -> list[Item | Refusal]:
+def read_items(body: bytes) -> Sequence[Item | Refusal]:
     """The commands of a body, each read or refused. Raises Refusal where the whole is not of our
     shape."""
     try:
-        items: list[Item | Refusal] = DECODER.decode(body).commands
-        return items
+        return DECODER.decode(body).commands
     except msgspec.ValidationError:
         # Some item is not of our shape, or the whole is not: read them one by one.
         raw: RawBatch = decode_body(RAW_DECODER, body)
@@ -90,7 +90,9 @@ def _read_item(item: Raw) -> Item | Refusal:
 class Plan:
     """What is to be written to which shard, and the results that are known before."""
 
-    def __init__(self, items: list[Item | Refusal], account: AccountEntry, services: Services):
+    def __init__(
+        self, items: Sequence[Item | Refusal], account: AccountEntry, services: Services
+    ) -> None:
         self.items = items
         self.results: list[CommandResult | None] = [None] * len(items)
         self.records: dict[int, list[bytes]] = {}

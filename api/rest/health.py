@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -11,9 +12,11 @@ from starlette.responses import Response
 from api.errors import Problem, retry_after
 from api.rest.answers import json_response
 from api.rest.orders import services_of
+from api.services import Services
+from projections.read_books import BooksUnavailableError
+from projections.read_history import HistoryUnavailableError
 
 router: Final = APIRouter()
-SINKS: Final = ("redis", "postgres")
 
 
 class Live(Struct):
@@ -23,13 +26,13 @@ class Live(Struct):
 
 
 class ShardHealth(Struct):
-    """How far one shard's log, matcher and read models are, as positions."""
+    """How far one shard's log, matcher and read models are, as positions; null: no answer."""
 
     shard: int
     written: int
     matched: int
-    redis: int
-    postgres: int
+    redis: int | None
+    postgres: int | None
 
 
 class Ready(Struct):
@@ -52,19 +55,31 @@ async def readyz(request: Request) -> Response:
     services = services_of(request)
     lag_max = services.settings.lag_batches_max
     behind: list[str] = []
-    shards: list[ShardHealth] = []
     if services.directory_view.stale:
         behind.append("directory")
-    for shard in range(services.settings.shards):
-        matched = services.gateway.matched(shard)
-        written = services.gateway.written(shard)
-        at = {sink: services.progress.at(sink, shard) for sink in SINKS}
-        if written - matched > lag_max:
-            behind.append(f"matcher of shard {shard}")
-        behind += [f"{sink} of shard {shard}" for sink in SINKS if matched - at[sink] > lag_max]
-        shards.append(ShardHealth(shard, written, matched, at["redis"], at["postgres"]))
+    shards = [await _shard_health(services, shard) for shard in range(services.settings.shards)]
+    for found in shards:
+        if found.written - found.matched > lag_max:
+            behind.append(f"matcher of shard {found.shard}")
+        if found.redis is None or found.matched - found.redis > lag_max:
+            behind.append(f"redis of shard {found.shard}")
+        if found.postgres is None or found.matched - found.postgres > lag_max:
+            behind.append(f"postgres of shard {found.shard}")
     if behind:
         extra = {"behind": behind, "shards": shards}
         detail = "not caught up: " + ", ".join(behind)
         raise Problem(503, "behind", detail, headers=retry_after(), extra=extra)
     return json_response(Ready("ready", services.directory_view.notification_id, shards))
+
+
+async def _shard_health(services: Services, shard: int) -> ShardHealth:
+    """Ask the read models themselves: what their sinks told may be lost, or older than their
+    loss."""
+    redis: int | None = None
+    postgres: int | None = None
+    with contextlib.suppress(BooksUnavailableError):
+        redis = await services.books.position(shard) or 0
+    with contextlib.suppress(HistoryUnavailableError):
+        postgres = await services.history.position(shard)
+    gateway = services.gateway
+    return ShardHealth(shard, gateway.written(shard), gateway.matched(shard), redis, postgres)

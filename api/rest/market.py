@@ -3,24 +3,34 @@ owner."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from msgspec import Struct
 from starlette.responses import Response
 
+from api.errors import behind
+from api.positions import parse_positions
 from api.rest.answers import json_response
-from api.rest.orders import services_of
+from api.rest.orders import MinPosition, services_of
+from api.rest.orders_read import time_text, wait_for_history
+from api.services import Services
 from commands.directory.entries import InstrumentEntry
 from commands.validation import instrument_of, price_text
 from domain.codes import TradingState
+from projections.read_books import AHEAD, TRIMMED, BookSnapshot, Deltas, Level, Resync
 
 router: Final = APIRouter()
 SEQUENCE_MAX: Final = 2**63 - 1
+REREAD_S: Final = 0.02
+SIDE_NAMES: Final = ("buy", "sell")
+FALLBACKS: Final = {TRIMMED: "too_old", AHEAD: "ahead"}
 
 Depth = Annotated[int, Query(ge=1, le=1_000, description="Levels of each side.")]
 Limit = Annotated[int, Query(ge=1, le=1_000)]
-SequenceQuery = Query(ge=0, le=SEQUENCE_MAX)
 
 
 class InstrumentInfo(Struct, kw_only=True):
@@ -69,17 +79,19 @@ class DeltaInfo(Struct):
     order_count: int
 
 
-class DeltasInfo(Struct, kw_only=True, tag_field="kind", tag="deltas"):
-    """Every change after `since`, in order; ask again with `sequence` as `since`."""
+class DeltasAnswer(Struct, kw_only=True, tag_field="kind", tag="deltas"):
+    """Every change after `since`, in order; ask again with `sequence` as `since`, at once where
+    there is `more`."""
 
     symbol: str
     since: str
     sequence: str
     position: str
     deltas: list[DeltaInfo]
+    more: bool
 
 
-class SnapshotInfo(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
+class SnapshotAnswer(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     """The whole book instead of deltas: `since` is older than what is kept, or ahead of the
     book."""
 
@@ -135,3 +147,153 @@ async def get_instrument(request: Request, symbol: str) -> Response:
     """One instrument."""
     view = services_of(request).directory_view
     return json_response(instrument_info(instrument_of(symbol, view.symbols)))
+
+
+@router.get("/v1/books/{symbol:path}/deltas")
+async def get_deltas(
+    request: Request,
+    symbol: str,
+    since: Annotated[int, Query(ge=0, le=SEQUENCE_MAX, description="A book sequence.")],
+    limit: Limit = 1_000,
+    min_position: MinPosition = None,
+) -> Response:
+    """Every level change after a book sequence, in order, or the whole book where that is no longer
+    (or not yet) possible."""
+    services = services_of(request)
+    instrument = instrument_of(symbol, services.directory_view.symbols)
+    wanted = _wanted(services, instrument, min_position)
+
+    async def read() -> Deltas | Resync | None:
+        return await services.books.deltas(instrument.shard, instrument.number, since, limit)
+
+    found: Deltas | Resync = await read_at_least(services, instrument.shard, wanted, read)
+    if isinstance(found, Deltas):
+        return json_response(_deltas_answer(symbol, found))
+
+    async def read_book() -> BookSnapshot | None:
+        return await services.books.book(instrument.shard, instrument.number)
+
+    book = await read_at_least(services, instrument.shard, wanted, read_book)
+    return json_response(_snapshot_answer(symbol, book, FALLBACKS[found.reason]))
+
+
+@router.get("/v1/books/{symbol:path}")
+async def get_book(
+    request: Request, symbol: str, depth: Depth = 10, min_position: MinPosition = None
+) -> Response:
+    """The book as it is now: the best levels of both sides."""
+    services = services_of(request)
+    instrument = instrument_of(symbol, services.directory_view.symbols)
+    wanted = _wanted(services, instrument, min_position)
+
+    async def read() -> BookSnapshot | None:
+        return await services.books.book(instrument.shard, instrument.number, depth)
+
+    book = await read_at_least(services, instrument.shard, wanted, read)
+    return json_response(
+        BookInfo(
+            symbol=symbol,
+            sequence=str(book.sequence),
+            position=f"{book.shard}-{book.position}",
+            state=TradingState(book.state).name.lower(),
+            bids=_levels(book.bids),
+            asks=_levels(book.asks),
+        )
+    )
+
+
+P = TypeVar("P", bound=BookSnapshot | Deltas | Resync)
+
+
+async def read_at_least(
+    services: Services, shard: int, wanted: int, read: Callable[[], Awaitable[P | None]]
+) -> P:
+    """Read until the answer is there and at least as new as `wanted`.
+
+    The answer's own position decides: what was heard of the sink may be older than its loss of
+    data. Raises Problem (503 `behind`) after the read's waiting time.
+    """
+    deadline = time.monotonic() + services.settings.read_wait_s
+    while True:
+        found = await read()
+        if found is not None and found.position >= wanted:
+            return found
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise behind(f"the books of shard {shard} have not come so far yet")
+        if not await services.progress.reached("redis", shard, wanted, remaining):
+            continue
+        await asyncio.sleep(min(REREAD_S, remaining))
+
+
+def _wanted(services: Services, instrument: InstrumentEntry, min_position: str | None) -> int:
+    positions = parse_positions(min_position, services.settings.shards)
+    return positions.get(instrument.shard, 0)
+
+
+def _levels(levels: list[Level]) -> list[LevelInfo]:
+    return [LevelInfo(price_text(price), quantity, count) for price, quantity, count in levels]
+
+
+def _deltas_answer(symbol: str, found: Deltas) -> DeltasAnswer:
+    return DeltasAnswer(
+        symbol=symbol,
+        since=str(found.since),
+        sequence=str(found.sequence),
+        position=f"{found.shard}-{found.position}",
+        deltas=[
+            DeltaInfo(
+                str(change.sequence),
+                SIDE_NAMES[change.side],
+                price_text(change.price_ticks),
+                change.quantity,
+                change.order_count,
+            )
+            for entry in found.entries
+            for change in entry.levels
+        ],
+        more=found.more,
+    )
+
+
+def _snapshot_answer(symbol: str, book: BookSnapshot, fallback: str) -> SnapshotAnswer:
+    return SnapshotAnswer(
+        symbol=symbol,
+        fallback=fallback,
+        sequence=str(book.sequence),
+        position=f"{book.shard}-{book.position}",
+        state=TradingState(book.state).name.lower(),
+        bids=_levels(book.bids),
+        asks=_levels(book.asks),
+    )
+
+
+@router.get("/v1/trades/{symbol:path}")
+async def get_trades(
+    request: Request,
+    symbol: str,
+    limit: Limit = 100,
+    before: Annotated[
+        int | None, Query(ge=0, le=SEQUENCE_MAX, description="A match number.")
+    ] = None,
+    min_position: MinPosition = None,
+) -> Response:
+    """Trades, newest first."""
+    services = services_of(request)
+    instrument = instrument_of(symbol, services.directory_view.symbols)
+    shard = instrument.shard
+    await wait_for_history(services, {shard: _wanted(services, instrument, min_position)})
+    rows = await services.history.trades(instrument.number, limit, before)
+    trades = [
+        TradeInfo(
+            match_number=str(row.match_number),
+            price=price_text(row.price_ticks),
+            quantity=row.quantity,
+            aggressor_side=SIDE_NAMES[row.aggressor_side],
+            time=time_text(row.executed_at_ns),
+            position=f"{row.shard}-{row.position}",
+        )
+        for row in rows
+    ]
+    more = trades[-1].match_number if len(trades) == limit else None
+    return json_response(TradesInfo(symbol=symbol, trades=trades, next_before=more))

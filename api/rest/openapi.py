@@ -70,7 +70,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     for route in app.routes:
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        for method in route.methods:
+        for method in route.methods or ():
             operation = OPERATIONS[method, route.path_format]
             place = document["paths"][route.path_format][method.lower()]
             _describe(place, operation, scope_of(route))

@@ -29,7 +29,7 @@ from api.rest.health import Live, Ready
 from api.rest.market import BookInfo, DeltasAnswer, InstrumentInfo, InstrumentsInfo, TradesInfo
 from api.rest.orders import ReplaceBody
 from api.rest.orders_read import OrdersAnswer
-from commands.validation import Submit
+from commands.validation import SubmitBody
 
 
 class ProblemAnswer(Struct, omit_defaults=True):
@@ -237,7 +237,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             201: (CommandAnswer, ACCEPTED),
             202: (CommandAnswer, PENDING),
         },
-        Submit,
+        SubmitBody,
         {"limit": SUBMIT, "market": MARKET},
         (404, 409, 422, 429),
         prefer=True,

@@ -13,9 +13,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from msgspec import UNSET, Struct
 from starlette.responses import Response
 
-from api.errors import Problem
 from api.keys import READ, TRADE, Caller
-from api.positions import parse_positions, position_text, wait_for
+from api.positions import parse_positions, position_text
 from api.rest.answers import (
     CommandResult,
     MassCancelAnswer,
@@ -24,7 +23,12 @@ from api.rest.answers import (
     problem_of_result,
     result_of,
 )
-from api.rest.orders_read import find_by_client_order_id, order_answers, page_of_orders
+from api.rest.orders_read import (
+    find_by_client_order_id,
+    find_order,
+    page_of_orders,
+    wait_for_history,
+)
 from api.rest.writing import (
     Written,
     add_present_orders,
@@ -36,17 +40,16 @@ from api.rest.writing import (
 from api.services import Services
 from commands.directory.entries import InstrumentEntry
 from commands.validation import (
-    NO_PRICE,
     Cancel,
     Price,
     Quantity,
     Replace,
-    Submit,
+    SubmitBody,
     cancel_record,
     decode_body,
     instrument_of,
     mass_cancel_record,
-    order_id_of,
+    no_price,
     replace_record,
     submit_record,
 )
@@ -67,12 +70,12 @@ OrderState = Literal["open", "partially_filled", "filled", "cancelled", "expired
 class ReplaceBody(Struct, forbid_unknown_fields=True):
     """A new price, a new total quantity (executed part included), or both."""
 
-    price: Price = NO_PRICE
+    price: Price = msgspec.field(default_factory=no_price)
     quantity: Quantity | None = None
     requeue: bool = False
 
 
-SUBMIT_DECODER: Final = msgspec.json.Decoder(Submit)
+SUBMIT_DECODER: Final = msgspec.json.Decoder(SubmitBody)
 REPLACE_DECODER: Final = msgspec.json.Decoder(ReplaceBody)
 
 
@@ -133,20 +136,15 @@ async def get_order(
 ) -> Response:
     """One order of the account as it is now, by `order_id` or `client:{client_order_id}`."""
     services = services_of(request)
-    positions = parse_positions(min_position, services.settings.shards)
+    await wait_for_history(services, parse_positions(min_position, services.settings.shards))
     number = caller.account.number
     if order.startswith(CLIENT_PREFIX):
         instrument = _instrument(services, symbol)
-        found = await find_by_client_order_id(
-            services, number, order.removeprefix(CLIENT_PREFIX), instrument, positions
-        )
-        return json_response(found)
-    order_id = order_id_of(order)
-    await wait_for(services.progress, "postgres", positions, services.settings.read_wait_s)
-    answers = await order_answers(services, number, [order_id])
-    if not answers:
-        raise Problem(404, "unknown_order", "no order of this account has this id")
-    return json_response(answers[order])
+        client_order_id = order.removeprefix(CLIENT_PREFIX)
+        found = await find_by_client_order_id(services, number, client_order_id, instrument)
+    else:
+        found = await find_order(services, number, order)
+    return json_response(found)
 
 
 def _instrument(services: Services, symbol: str | None) -> InstrumentEntry | None:
@@ -161,24 +159,19 @@ async def _named(
     What is missing is looked up among the account's orders, no earlier than its last write. Only
     the address of the command is found so: what becomes of it, the engine decides.
     """
+    number = caller.account.number
+    last = services.last_writes.of(number)
     if not order.startswith(CLIENT_PREFIX):
         if symbol is None and needs_symbol:
-            number = caller.account.number
-            last = services.last_writes.of(number)
-            await wait_for(services.progress, "postgres", last, services.settings.read_wait_s)
-            answers = await order_answers(services, number, [order_id_of(order)])
-            if not answers:
-                raise Problem(404, "unknown_order", "no order of this account has this id")
-            symbol = answers[order].symbol
+            await wait_for_history(services, last)
+            symbol = (await find_order(services, number, order)).symbol
         return order, None, symbol
     client_order_id = order.removeprefix(CLIENT_PREFIX)
-    if symbol is None:
-        last = services.last_writes.of(caller.account.number)
-        found = await find_by_client_order_id(
-            services, caller.account.number, client_order_id, None, last
-        )
-        return found.order_id, None, found.symbol
-    return None, client_order_id, symbol
+    if symbol is not None:
+        return None, client_order_id, symbol
+    await wait_for_history(services, last)
+    found = await find_by_client_order_id(services, number, client_order_id, None)
+    return found.order_id, None, found.symbol
 
 
 @router.patch("/v1/orders/{order}")
@@ -282,8 +275,7 @@ async def list_orders(
     """The account's orders, newest first."""
     services = services_of(request)
     instrument = _instrument(services, symbol)
-    positions = parse_positions(min_position, services.settings.shards)
-    await wait_for(services.progress, "postgres", positions, services.settings.read_wait_s)
+    await wait_for_history(services, parse_positions(min_position, services.settings.shards))
     page = await page_of_orders(
         services, caller.account.number, instrument, state=state, limit=limit, cursor=cursor
     )

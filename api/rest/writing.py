@@ -13,9 +13,8 @@ from typing import Final, TypeAlias
 
 from fastapi import Request
 
-from api.positions import wait_for
 from api.rest.answers import CommandResult
-from api.rest.orders_read import order_answers
+from api.rest.orders_read import order_answers, wait_for_history
 from api.services import Services
 from commands.protocols import BehindError, NotWrittenError, OutcomeUnknownError, Receipt
 from commands.validation import ORDER_ID_SHARD_BITS
@@ -84,7 +83,7 @@ async def add_present_orders(
 
     Raises Problem (503 `behind`) where the orders read model does not come so far in time.
     """
-    await wait_for(services.progress, "postgres", positions, services.settings.read_wait_s)
+    await wait_for_history(services, positions)
     ids = [int(result.order_id) for result in repeats if result.order_id is not None]
     orders = await order_answers(services, account, ids)
     for result in repeats:

@@ -16,7 +16,7 @@ from commands.validation import (
     Cancel,
     Refusal,
     Replace,
-    Submit,
+    SubmitBody,
     amount_ticks,
     cancel_record,
     check_limits,
@@ -39,7 +39,7 @@ APPLE = InstrumentEntry(3, "AAPL", 1, 100, 1, 0, 0, 0)
 BERKSHIRE = InstrumentEntry(4, "BRK/A", 0, 1, 1, 0, 0, 0)
 SYMBOLS = {"AAPL": APPLE, "BRK/A": BERKSHIRE}
 SHARDS = 2
-SUBMIT = msgspec.json.Decoder(Submit)
+SUBMIT = msgspec.json.Decoder(SubmitBody)
 
 
 def refusal_for(call: Any, *arguments: Any) -> tuple[int, str]:
@@ -191,7 +191,7 @@ def test_a_submit_becomes_its_record() -> None:
 def test_the_default_time_in_force(
     order_type: Any, given_time_in_force: Any, expected: int
 ) -> None:
-    request = Submit("AAPL", "buy", 1, order_type, time_in_force=given_time_in_force)
+    request = SubmitBody("AAPL", "buy", 1, order_type, time_in_force=given_time_in_force)
     command = decode_command(submit_record(request, ACCOUNT, SYMBOLS)[1], 0)
     assert isinstance(command, SubmitOrder)
     assert command.time_in_force == expected
@@ -203,7 +203,7 @@ def test_the_default_time_in_force(
     [(0, "quantity_required"), (-1, "quantity_required"), (10**9 + 1, "quantity_too_large")],
 )
 def test_quantities_out_of_range(quantity: int, reason: str) -> None:
-    request = Submit("AAPL", "buy", quantity)
+    request = SubmitBody("AAPL", "buy", quantity)
     assert refusal_for(submit_record, request, ACCOUNT, SYMBOLS) == (422, reason)
     replacement = Replace(order_id="1", quantity=quantity)
     assert refusal_for(replace_record, replacement, ACCOUNT, SYMBOLS, SHARDS) == (422, reason)
