@@ -105,7 +105,9 @@ class Books:
 
     def find(self, order_id: i64) -> i64:
         """Row of a resting order, or NIL."""
-        return self.by_id.get(order_id) if order_id > 0 else NIL
+        if order_id <= 0:
+            return NIL
+        return self.by_id.get(order_id)
 
     def rest(
         self,

@@ -100,7 +100,9 @@ def cancel(books: Books, data: bytes, at: i64) -> None:
 
 def _reject_aimed(books: Books, data: bytes, at: i64, kind: i64, reason: i64, id_at: i64) -> None:
     length = (read_i64_le(data, at) >> 16) & 0xFF
-    terms = read_i64_le(data, at + 24) if kind == REPLACE_ORDER else 0
+    terms: i64 = 0
+    if kind == REPLACE_ORDER:
+        terms = read_i64_le(data, at + 24)
     head = kind | (reason << 8) | (length << 24)
     reject(books, head, read_i64_le(data, at + 8), read_i64_le(data, at + 16), terms)
     copy_words(books.out, data, id_at, (length + 7) >> 3)

@@ -29,7 +29,9 @@ def well_formed(data: bytes, at: i64, length: i64) -> bool:
     one: i64 = 1
     while length > 0:
         four = (read_i64_le(data, at) >> half) & LOW
-        used: i64 = LOW if length >= 4 else (one << (length << 3)) - 1
+        used: i64 = LOW
+        if length < 4:
+            used = (one << (length << 3)) - 1
         wanted = HIGH_BITS & used
         if four & ~used != 0 or four & HIGH_BITS != 0:
             return False
