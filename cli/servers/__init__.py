@@ -5,8 +5,8 @@ the death of whoever started it, is found again through its data folder, and is 
 by the pid that was proved to serve it.
 """
 
+from cli.servers.errors import ServerError
 from cli.servers.postgres import EmbeddedPostgres
-from cli.servers.processes import ServerError
 from cli.servers.redis import EmbeddedRedis
 
 __all__ = ["EmbeddedPostgres", "EmbeddedRedis", "ServerError"]

@@ -1,7 +1,7 @@
 """As whom a server runs. PostgreSQL refuses to run as root.
 
-For root, a user namespace in which we are user 1000 lets the server run with every file and folder
-as it is. Where namespaces are refused, as in many containers, it runs as `nobody`, with its
+For root, a user namespace in which we are another user lets the server run with every file and
+folder as it is. Where namespaces are refused, as in many containers, it runs as `nobody`, with its
 folders where `nobody` can reach them.
 """
 
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+from cli.servers.errors import ServerError
+
 SHARED_ROOT = Path("/var/lib/crossbook")
 
 
@@ -47,40 +48,50 @@ class RunAs:
             os.chown(folder, self.uid, self.gid if self.gid is not None else -1)
 
     def reaches(self, path: Path) -> bool:
-        """Whether the server's user can enter the nearest existing folder of `path`, or run it
-        where it is a file."""
-        if self.uid is None:
+        """Whether the server can enter the nearest existing folder of `path`, or run it where it is
+        a file. In a namespace root has no more rights than the owner of its files."""
+        if not self.prefix and self.uid is None:
             return True
         while not path.exists():
             path = path.parent
-        command = ["test", "-x", str(path)]
+        command = [*self.prefix, "test", "-x", str(path)]
         return subprocess.run(command, check=False, **self.popen_arguments()).returncode == 0
 
 
 @functools.cache
-def namespaces_work() -> bool:
-    """Whether root may make a user namespace here."""
-    if shutil.which(NAMESPACE[0]) is None:
-        return False
-    done = subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True)
-    return done.returncode == 0
+def namespace() -> RunAs | None:
+    """Root in a user namespace, as a user of whom the system knows a name, which PostgreSQL looks
+    up; None where there may be no namespaces."""
+    known = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
+    if not known or shutil.which("unshare") is None:
+        return None
+    user, group = known[0].pw_uid, known[0].pw_gid
+    prefix = ("unshare", "--user", f"--map-user={user}", f"--map-group={group}")
+    done = subprocess.run([*prefix, "true"], check=False, capture_output=True)
+    return RunAs(prefix) if done.returncode == 0 else None
 
 
 def nobody() -> RunAs:
-    """The unprivileged user that every system has."""
-    entry = pwd.getpwnam("nobody")
+    """The unprivileged user that almost every system has. Raises ServerError where it has not."""
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        raise ServerError(
+            "PostgreSQL refuses to run as root, and there is no other user here: start the exchange"
+            " as another user, or give it a running server in CROSSBOOK_POSTGRES_DSN"
+        ) from None
     return RunAs((), entry.pw_uid, entry.pw_gid)
 
 
 def unprivileged(folder: Path) -> RunAs:
-    """How to run a server of `folder` that refuses to be root: as its owner, in a namespace, or as
-    `nobody`."""
+    """How to run a server of `folder` that refuses to be root: as the folder's owner, in a
+    namespace, or as `nobody`."""
     if os.geteuid() != 0:
         return RunAs()
     if folder.exists() and folder.stat().st_uid != 0:
         owner = folder.stat()
         return RunAs((), owner.st_uid, owner.st_gid)
-    return RunAs(NAMESPACE) if namespaces_work() else nobody()
+    return namespace() or nobody()
 
 
 def shared_root() -> Path:

@@ -19,15 +19,12 @@ from pathlib import Path
 
 import psutil
 
+from cli.servers.errors import ServerError
 from cli.servers.identities import RunAs, mark_of
 
 SOCKET_PATH_BYTES_MAX = 100
 LOG_BYTES_MAX = 16 * 1024 * 1024
 POLL_S = 0.02
-
-
-class ServerError(RuntimeError):
-    """A server could not be started or stopped; the message says what to do."""
 
 
 def serves(pid: int | None, folder: Path, program: str) -> bool:
@@ -148,10 +145,8 @@ def socket_folder(wanted: Path, longest_name: str, run_as: RunAs) -> Path:
     Socket paths are limited to about 100 bytes. The folder is ours alone (mode 0700).
     """
     folder = wanted.absolute()
-    if (
-        len(os.fsencode(folder)) + 1 + len(longest_name) > SOCKET_PATH_BYTES_MAX
-        or run_as.uid is not None
-    ):
+    too_long = len(os.fsencode(folder)) + 1 + len(longest_name) > SOCKET_PATH_BYTES_MAX
+    if too_long or run_as.uid is not None or not run_as.reaches(folder.parent):
         folder = Path(tempfile.gettempdir()) / f"crossbook-{run_as.owner}-{mark_of(folder)}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     run_as.take(folder)

@@ -18,8 +18,8 @@ import redis
 import structlog
 
 from cli.servers import binaries, processes
+from cli.servers.errors import ServerError
 from cli.servers.identities import RunAs
-from cli.servers.processes import ServerError
 
 log = structlog.get_logger(__name__)
 

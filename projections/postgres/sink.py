@@ -170,15 +170,20 @@ class _ShardWriter:
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
+            connection = psycopg.connect(
                 self._dsn,
                 autocommit=True,
                 connect_timeout=5,
                 tcp_user_timeout=30_000,
                 application_name=f"crossbook {self._key[0]} sink, shard {self._key[1]}",
             )
-            migrate(self._connection, self._schema)
-            self._connection.execute(SESSION.format(schema=self._schema))
+            try:
+                migrate(connection, self._schema)
+                connection.execute(SESSION.format(schema=self._schema))
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
         return self._connection
 
     def _drop(self) -> None:

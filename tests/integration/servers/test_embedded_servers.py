@@ -165,6 +165,24 @@ def test_postgres_runs_as_nobody_where_namespaces_are_refused(
     server.socket_dir.rmdir()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers in a namespace")
+def test_a_folder_closed_to_all_but_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path
+) -> None:
+    monkeypatch.setattr("cli.servers.identities.SHARED_ROOT", shared)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    os.chown(home, nobody().uid or -1, -1)
+    server = EmbeddedPostgres(home / "data" / "postgres", home / "data" / "run")
+    try:
+        server.start()
+        write_value(server.dsn, 1)
+    finally:
+        server.stop()
+    assert server.data_dir.parent == shared
+    server.socket_dir.rmdir()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
 def test_binaries_that_nobody_cannot_read_are_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path
