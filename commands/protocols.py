@@ -28,7 +28,9 @@ class NotWrittenError(Exception):
 
 
 class OutcomeUnknownError(Exception):
-    """The log did not say whether it took the commands. Send again with the same client order ids."""
+    """The log did not say whether it took the commands. Send again with the same client order
+    ids.
+    """
 
 
 class BehindError(Exception):
@@ -43,9 +45,8 @@ class CommandLog(Protocol):
     def append(self, session: bytes, batch_number: int, batch: bytes) -> int:
         """Make one CommandBatch durable and return its position.
 
-        Raises eventsourcing's IntegrityError where (session, batch_number) is there already, PersistenceError where
-        the store failed.
-        """
+        Raises eventsourcing's IntegrityError where (session, batch_number) is there already,
+        PersistenceError where the store failed."""
         ...
 
     def position_of(self, session: bytes, batch_number: int) -> int | None:
@@ -84,7 +85,9 @@ class Progress(Protocol):
     """How far each sink got, as its wakes tell."""
 
     async def reached(self, sink: str, shard: int, position: int, wait_s: float) -> bool:
-        """Wait until `sink` has applied `position` of `shard`; False where it did not within `wait_s`."""
+        """Wait until `sink` has applied `position` of `shard`; False where it did not within
+        `wait_s`.
+        """
         ...
 
     def at(self, sink: str, shard: int) -> int:

@@ -1,9 +1,10 @@
-"""The sequencer: turns what many requests write at once into one durable batch after another (group commit).
+"""The sequencer: turns what many requests write at once into one durable batch after another (group
+commit).
 
-Whatever arrived while the previous write was in flight goes into the next batch; an idle sequencer adds no delay.
-Guarantees: `write` returns only once the commands are durable; a failed write is either known not to be in the log
-(`NotWrittenError`) or said to be unknown (`OutcomeUnknownError`); a request's commands stay together, in order.
-"""
+Whatever arrived while the previous write was in flight goes into the next batch; an idle sequencer
+adds no delay. Guarantees: `write` returns only once the commands are durable; a failed write is
+either known not to be in the log (`NotWrittenError`) or said to be unknown (`OutcomeUnknownError`);
+a request's commands stay together, in order."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one sequencer; a request that does not fit is refused, never queued without bound."""
+    """Bounds of one sequencer; a request that does not fit is refused, never queued without
+    bound.
+    """
 
     batch_commands_max: int = 4_096
     batch_bytes_max: int = 900_000
@@ -49,8 +52,8 @@ class _Batch:
 class Sequencer:
     """One shard's writer in one gateway process: a session of its own.
 
-    `on_written(position)` is called from the writer thread after each durable batch (to wake the matcher).
-    """
+    `on_written(position)` is called from the writer thread after each durable batch (to wake the
+    matcher)."""
 
     def __init__(
         self, log_: CommandLog, *, limits: Limits, on_written: Callable[[int], None]
@@ -75,8 +78,8 @@ class Sequencer:
     async def write(self, records: Sequence[bytes]) -> Receipt:
         """Append command records and return once they are durable.
 
-        Raises NotWrittenError (safe to send again), OutcomeUnknownError, or ValueError for more than one batch holds.
-        """
+        Raises NotWrittenError (safe to send again), OutcomeUnknownError, or ValueError for more
+        than one batch holds."""
         size = sum(map(len, records))
         room = self._limits.batch_bytes_max - COMMAND_HEADER_BYTES
         if not records or len(records) > self._limits.batch_commands_max or size > room:
@@ -108,7 +111,7 @@ class Sequencer:
             self._condition.notify()
         await asyncio.to_thread(self._thread.join)
 
-    # --- the writer thread ------------------------------------------------------------------------------------------
+    # --- the writer thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
