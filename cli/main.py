@@ -6,6 +6,7 @@ Heavy imports are inside the commands, so that `--help` is quick.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +113,14 @@ def load_settings(data_dir: Path | None, **changes: object) -> Settings:
         fail(f"{name}: {first['msg']} (it is {first.get('input')!r})", EXIT_USAGE)
 
 
+def quiet_servers() -> None:
+    """Let servers that start and stop as they should do so without a word."""
+    import structlog
+
+    level = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=level)
+
+
 def credential(folder: RunFolder, name: str) -> Credential:
     """A key that `up` stored."""
     try:
@@ -140,6 +149,7 @@ def up(
     from cli.supervisor import Supervisor, say_line
 
     settings = load_settings(data_dir, port=port, simulate_rate=0.0 if no_simulate else None)
+    quiet_servers()
     with told_in_a_line():
         code = Supervisor(settings, say_line).run()
     raise typer.Exit(code)
@@ -330,6 +340,7 @@ def reset(
         print(f"In {settings.data_dir.absolute()}:", ", ".join(each.name for each in entries))
         if not yes and not typer.confirm("Delete all of it?", default=False):
             fail("nothing was deleted")
+        quiet_servers()
         delete(settings)
         print("deleted")
 

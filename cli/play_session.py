@@ -25,7 +25,7 @@ from crossbook_client import AsyncCrossbook, BookSnapshot, OrderResult
 from crossbook_client.calls import batch_items
 
 FOLLOW_PAUSE_S = 0.02
-DELTAS_PER_PAGE = 1_000
+DELTA_BATCHES_PER_PAGE = 20  # the API counts batches of changes, here of up to 500 each
 ORDERS_PER_PAGE = 1_000
 GATHER_NS = 20_000_000  # at a chosen speed, what is due within this time goes in one batch
 TICKS_PER_DOLLAR = 10_000
@@ -117,7 +117,7 @@ class BookFollower:
         """Read one page; False where it brought nothing new."""
         since = self.deltas.sequence
         page = await self._exchange.deltas(
-            self._symbol, since, limit=DELTAS_PER_PAGE, min_position=min_position
+            self._symbol, since, limit=DELTA_BATCHES_PER_PAGE, min_position=min_position
         )
         if isinstance(page, BookSnapshot):
             self._restart(page)

@@ -164,8 +164,8 @@ class Simulation:
         opening = flow.opening()
         for first in range(0, len(opening), BATCH_COMMANDS_MAX):
             await self._send(flow, opening[first : first + BATCH_COMMANDS_MAX])
-        self.totals.started_at = time.monotonic()
-        self.totals.sent = 0
+        self._say(f"books populated with {self.totals.accepted:,} new orders")
+        self.totals = Totals()
         await self._stream(flow, duration_s)
 
     async def _stream(self, flow: Flow, duration_s: float | None) -> None:

@@ -39,7 +39,7 @@ async def _run(
         simulation = Simulation(exchange, rate=rate, seed=seed, run=run, symbols=symbols, say=print)
         flow = asyncio.create_task(simulation.go(duration_s))
         try:
-            await _show(simulation.totals, flow)
+            await _show(simulation, flow)
         except asyncio.CancelledError:
             flow.cancel()
             raise
@@ -49,23 +49,23 @@ async def _run(
     return simulation.totals
 
 
-async def _show(totals: Totals, flow: asyncio.Task[None]) -> None:
+async def _show(simulation: Simulation, flow: asyncio.Task[None]) -> None:
     console = Console()
     if not console.is_terminal:
         before, at = 0, time.monotonic()
         while not flow.done():
             await asyncio.wait({flow}, timeout=REFRESH_S)
-            now = time.monotonic()
-            print(line_of(totals, (totals.sent - before) / max(now - at, 1e-9)))
+            now, totals = time.monotonic(), simulation.totals
+            print(line_of(totals, max(0, totals.sent - before) / max(now - at, 1e-9)))
             sys.stdout.flush()
             before, at = totals.sent, now
         return
-    with Live(table_of(totals, 0.0), console=console, auto_refresh=False) as live:
+    with Live(table_of(simulation.totals, 0.0), console=console, auto_refresh=False) as live:
         before, at = 0, time.monotonic()
         while not flow.done():
             await asyncio.wait({flow}, timeout=REFRESH_S)
-            now = time.monotonic()
-            live.update(table_of(totals, (totals.sent - before) / (now - at)), refresh=True)
+            now, totals = time.monotonic(), simulation.totals
+            live.update(table_of(totals, max(0, totals.sent - before) / (now - at)), refresh=True)
             before, at = totals.sent, now
 
 

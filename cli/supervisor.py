@@ -360,7 +360,7 @@ def banner(
         f"  API docs     {url}/docs",
         f"  demo key     {demo}",
         f"  try          curl {url}/v1/books/AAPL",
-        f"  logs         {os.path.relpath(settings.data_dir / 'logs')}",
+        f"  logs         {settings.data_dir / 'logs'}",
         "Ctrl-C stops it.",
     ]
 

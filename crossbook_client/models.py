@@ -115,13 +115,14 @@ class Delta(Struct, frozen=True):
 
 
 class Deltas(Struct, frozen=True, tag_field="kind", tag="deltas"):
-    """Every change after `since`, in order, up to `sequence`."""
+    """Every change after `since`, in order, up to `sequence`. `more`: ask again at once."""
 
     symbol: str
     since: int
     sequence: int
     deltas: list[Delta]
     position: str | None = None
+    more: bool = False
 
 
 class BookSnapshot(Struct, frozen=True, tag_field="kind", tag="snapshot"):
