@@ -96,9 +96,10 @@ class Follower:
             return None
         batch = self.source.at(at.position)
         if batch is None or batch.header.chain != at.chain:
+            name = self.sink.name
             raise ForkError(
-                f"{self.sink.name}, shard {self.source.shard}: its position {at.position} is of "
-                f"another history than the log's; `crossbook rebuild {self.sink.name}` makes it anew"
+                f"{name}, shard {self.source.shard}: its position {at.position} is of another "
+                f"history than the log's; `crossbook rebuild {name}` makes it anew"
             )
         return at
 
