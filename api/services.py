@@ -16,6 +16,11 @@ from projections.read_history import HistoryReader
 class DirectoryWrites(Protocol):
     """Tells where the shard commands of a directory change lie (`streams.directory_follower`)."""
 
+    @property
+    def notification_id(self) -> int:
+        """The last change whose commands are in every shard's log."""
+        ...
+
     async def positions_of(self, notification_id: int, wait_s: float) -> dict[int, int] | None:
         """Position by shard; None where they are not all in the logs within `wait_s`."""
         ...

@@ -57,6 +57,9 @@ async def readyz(request: Request) -> Response:
     behind: list[str] = []
     if services.directory_view.stale:
         behind.append("directory")
+    elif services.directory_writes.notification_id < services.directory_view.notification_id:
+        # An order for an instrument that a shard has not heard of yet would be refused.
+        behind.append("the shards' word of the directory")
     shards = [await _shard_health(services, shard) for shard in range(services.settings.shards)]
     for found in shards:
         if found.written - found.matched > lag_max:
