@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ RETRIES_MAX = 600
 class _Result(msgspec.Struct):
     status: int
     order_id: str = ""
+    reason: str = ""
 
 
 class _BatchAnswer(msgspec.Struct):
@@ -71,7 +73,7 @@ class Journal:
     acknowledged: dict[str, str] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
     commands: int = 0
-    refused: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     retried: int = 0
 
     def take(self, batch: Batch, answer: Answer) -> None:
@@ -81,7 +83,7 @@ class Journal:
         self.commands += len(decoded.results)
         for result in decoded.results:
             if result.status >= 400:
-                self.refused += 1
+                self.refused[result.reason] += 1
         born = [decoded.results[at] for at in batch.submits_at]
         for name, result in zip(batch.client_order_ids, born, strict=True):
             if result.status < 400:
@@ -248,7 +250,7 @@ def measure(state: ExchangeState, player: Credential, seconds: float) -> dict[st
         "p50_ms": round(quantile(spans, 0.50), 2),
         "p99_ms": round(quantile(spans, 0.99), 2),
         "commands_per_second": round(journal.commands / elapsed),
-        "refused": journal.refused,
+        "refused": dict(journal.refused),
         "retried": journal.retried + slow.retried,
         "seconds": round(elapsed, 2),
     }
