@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Final, final
 
 from librt.strings import read_i64_le
-from librt.vecs import append, vec
+from librt.vecs import append, extend, vec
 from mypy_extensions import i64
 
-from domain.tables import LOW, zeros
+from domain.tables import BLOCK, LOW, zeros
 
 HIGH_BITS: Final = 0x80808080
 WORDS: Final[i64] = 4
@@ -61,6 +61,8 @@ class ClientIds:
             1024
         )  # second half of the first hash << 32 | entry + 1; 0 free
         self.entries: vec[i64] = zeros(0)
+        self.used: i64 = 0  # words of `entries` that hold ids; the rest of its last block is free
+        self.block: vec[i64] = zeros(BLOCK)
         self.seed_1: i64 = read_i64_le(salt, 0) & LOW
         self.seed_2: i64 = (read_i64_le(salt, 0) >> 32) & LOW
         self.seed_3: i64 = read_i64_le(salt, 8) & LOW
@@ -136,14 +138,18 @@ class ClientIds:
 
     def add(self, order_id: i64, digest: i64, instrument: i64) -> None:
         """Remember the id that `find` just missed."""
-        if (len(self.entries) >> 2) * 4 >= (self.mask + 1) * 3:
+        if self.used >= (self.mask + 1) * 3:
             self._rebuild()
+        entry = self.used
+        if entry == len(self.entries):
+            self.entries = extend(self.entries, self.block)
+        self.used = entry + WORDS
+        entries = self.entries
+        entries[entry] = self.first
+        entries[entry + 1] = self.second
+        entries[entry + 2] = order_id
         day = self.days[instrument] & 0x7FFF
-        entry = len(self.entries)
-        entries = append(self.entries, self.first)
-        entries = append(entries, self.second)
-        entries = append(entries, order_id)
-        self.entries = append(entries, (digest << 32) | instrument | (day << 16))
+        entries[entry + 3] = (digest << 32) | instrument | (day << 16)
         self._point(entry, self.first)
         self.live += 1
         self.counts[instrument] = self.counts[instrument] + 1
@@ -166,7 +172,7 @@ class ClientIds:
 
     def _rebuild(self) -> None:
         """Drop what is not of its instrument's present day, and make an index at most half full."""
-        if len(self.entries) > self.live * WORDS:
+        if self.used > self.live * WORDS:
             self._drop_past_days()
         size: i64 = 1024
         while size < self.live * 2:
@@ -174,20 +180,26 @@ class ClientIds:
         self.mask = size - 1
         self.index = zeros(size)
         at: i64 = 0
-        while at < len(self.entries):
+        while at < self.used:
             self._point(at, self.entries[at])
             at += WORDS
 
     def _drop_past_days(self) -> None:
         old = self.entries
-        kept = vec[i64](capacity=self.live * 5)
+        end = self.used
+        kept = zeros(((self.live * WORDS) // BLOCK + 1) * BLOCK)
+        used: i64 = 0
         at: i64 = 0
-        while at < len(old):
+        while at < end:
             if self.is_of_today(at):
-                for word in range(WORDS):
-                    kept = append(kept, old[at + word])
+                word: i64 = 0
+                while word < WORDS:
+                    kept[used + word] = old[at + word]
+                    word += 1
+                used += WORDS
             at += WORDS
         self.entries = kept
+        self.used = used
 
     def is_of_today(self, entry: i64) -> bool:
         """Whether an entry is of its instrument's present trading day."""

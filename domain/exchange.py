@@ -11,7 +11,7 @@ from typing import Final, final
 
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from librt.vecs import append
-from mypy_extensions import i64
+from mypy_extensions import i64, u8
 
 from domain.book import (
     BEST_BID,
@@ -74,6 +74,7 @@ from domain.wire import (
     CANCEL_ORDER,
     CLOCK_TICK,
     COMMAND_HEADER_BYTES,
+    EVENT_HEADER_BYTES,
     LIST_INSTRUMENT,
     MASS_CANCEL,
     REPLACE_ORDER,
@@ -90,6 +91,14 @@ from domain.wire import (
 EVENT_MAGIC_WORD: Final = 0x31454258  # "XBE1"
 NO_SESSION: Final = bytes(16)
 PERMANENT: Final = bytes(8)
+NO_CHAIN: Final = bytes(32)
+OUT_BYTES_KEPT: Final = 1 << 22  # a writer that grew past this is not kept for the next batch
+
+
+def patch(out: BytesWriter, at: i64, value: i64) -> None:
+    """Overwrite the word at byte `at`."""
+    for byte in range(8):
+        out[at + byte] = u8((value >> (byte * 8)) & 0xFF)
 
 
 @final
@@ -142,15 +151,22 @@ class Exchange:
         elif self.position == 0:
             self._begin(batch)
         books = self.books
-        books.out = BytesWriter()
+        if len(books.out) > OUT_BYTES_KEPT:
+            books.out = BytesWriter()
         books.event_count = 0
         self.position = position
+        self._write_header(header)
         if status == APPLIED:
             if self._is_repeat(header):
                 status = REPEAT
             else:
                 self._apply_records(batch)
-        return self._image(status, header)
+        out = books.out
+        patch(out, 16, self.shard | (status << 32) | (1 << 40))
+        patch(out, 56, self.trading_time_ns)
+        patch(out, 64, header.command_count | (books.event_count << 32))
+        patch(out, 72, len(out) - EVENT_HEADER_BYTES)
+        return out.getvalue()
 
     def _begin(self, batch: bytes) -> None:
         """The first batch, which nobody can foresee to the nanosecond, salts the hash tables."""
@@ -203,22 +219,20 @@ class Exchange:
             index += 1
             at += ((word >> 8) & 0xFF) << 3
 
-    def _image(self, status: i64, header: CommandHeader) -> bytes:
-        books = self.books
-        body = books.out.getvalue()
-        out = BytesWriter()
+    def _write_header(self, header: CommandHeader) -> None:
+        """Begin the EventBatch; what is known only at its end is patched in then."""
+        out = self.books.out
+        out.truncate(0)
         write_i64_le(out, EVENT_MAGIC_WORD | (WIRE_VERSION << 32) | (RULES_VERSION << 48))
         write_i64_le(out, self.position)
-        write_i64_le(out, self.shard | (status << 32) | (1 << 40))
+        write_i64_le(out, 0)
         out.write(header.session)
         write_i64_le(out, header.batch_number)
         write_i64_le(out, header.audit_timestamp_ns)
-        write_i64_le(out, self.trading_time_ns)
-        write_i64_le(out, header.command_count | (books.event_count << 32))
-        write_i64_le(out, len(body))
-        out.write(bytes(32))
-        out.write(body)
-        return out.getvalue()
+        write_i64_le(out, 0)
+        write_i64_le(out, 0)
+        write_i64_le(out, 0)
+        out.write(NO_CHAIN)
 
     # --- what is not matching ---------------------------------------------------------------------
 

@@ -152,7 +152,7 @@ def _write_instrument(out: BytesWriter, books: Books, instrument: i64) -> None:
 def _write_client_ids(ids: ClientIds) -> bytes:
     out = BytesWriter()
     entry: i64 = 0
-    while entry < len(ids.entries):
+    while entry < ids.used:
         if ids.is_of_today(entry):
             for word in range(4):
                 write_i64_le(out, ids.entries[entry + word])

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from librt.vecs import append, vec
+from librt.vecs import append, extend, vec
 from mypy_extensions import i64
 
 LOW: Final = 0xFFFFFFFF
 ABSENT: Final = -1
+BLOCK: Final[i64] = 1024
 
 
 def zeros(count: i64) -> vec[i64]:
     """A vector of `count` zeros, made without a Python list as long."""
     cells = vec[i64](capacity=count)
+    if count >= 2 * BLOCK:
+        block = zeros(BLOCK)
+        while len(cells) + BLOCK <= count:
+            cells = extend(cells, block)
     while len(cells) < count:
         cells = append(cells, 0)
     return cells
