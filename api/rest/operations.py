@@ -186,6 +186,7 @@ DELTAS: Final = {
             "order_count": 1,
         }
     ],
+    "more": False,
 }
 TRADES: Final = {
     "symbol": "AAPL",

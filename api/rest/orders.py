@@ -126,7 +126,7 @@ def _answer(result: CommandResult, symbol: str | None, position: str) -> Respons
     return json_response(answer_of_result(result, symbol, position), result.status, headers)
 
 
-@router.get("/v1/orders/{order}")
+@router.get("/v1/orders/{order:path}")
 async def get_order(
     request: Request,
     caller: Reader,
@@ -174,7 +174,7 @@ async def _named(
     return found.order_id, None, found.symbol
 
 
-@router.patch("/v1/orders/{order}")
+@router.patch("/v1/orders/{order:path}")
 async def replace_order(
     request: Request, caller: Trader, order: str, symbol: SymbolQuery = None
 ) -> Response:
@@ -197,7 +197,7 @@ async def replace_order(
     return await _change(request, caller, asked, shard, record)
 
 
-@router.delete("/v1/orders/{order}")
+@router.delete("/v1/orders/{order:path}")
 async def cancel_order(
     request: Request, caller: Trader, order: str, symbol: SymbolQuery = None
 ) -> Response:
