@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -88,13 +88,12 @@ def stop(
     for number, wait_s in steps:
         if not serves(pid, folder, program):
             return
-        os.kill(pid, number)
-        try:
-            psutil.Process(pid).wait(timeout=wait_s)
-        except psutil.TimeoutExpired:
-            continue
-        except psutil.NoSuchProcess:
-            return
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + wait_s
+        # Not until it is gone: a zombie stays where nobody collects it, as in many containers.
+        while serves(pid, folder, program) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
     if serves(pid, folder, program):
         raise ServerError(f"process {pid}, which serves {folder}, does not end")
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from projections.postgres import PostgresSink
 from projections.postgres.schema import migrate
 from tests.integration.projections.flow import Flow
 from tests.integration.projections.history_oracle import HistoryOracle
+from tests.integration.projections.killer import Killer
 
 Rows = list[dict[str, Any]]
 
@@ -187,52 +184,33 @@ def test_a_killed_server_loses_and_repeats_nothing(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", tmp_path / "run")
     server.start()
     flow = Flow(seed=5)
-    flow.go(400, 40)
-    draw = random.Random(11)
-
-    def kill_now_and_then() -> None:
-        for _ in range(5):
-            if done.wait(draw.uniform(0.02, 0.2)):
-                return
-            pid = server.pid
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-            server.start()
-
-    done = threading.Event()
-    killer = threading.Thread(target=kill_now_and_then)
+    flow.go(250, 40)
     sink = PostgresSink(server.dsn)
     interrupted = 0
     at = sink.position(0)
     try:
-        killer.start()
-        while at.position < flow.at.position:
-            try:
-                at = sink.apply(0, flow.batches[at.position : at.position + 1])
-            except (psycopg.OperationalError, ConflictError):
-                interrupted += 1
-                at = position_when_back(sink)
-        done.set()
-        killer.join(timeout=60)
-        server.start()
-        follow(sink, flow.batches)
+        with Killer(server, kills=3, wait_s=(0.02, 0.2), seed=11) as killer:
+            while at.position < flow.at.position:
+                try:
+                    at = sink.apply(0, flow.batches[at.position : at.position + 1])
+                except (psycopg.OperationalError, ConflictError):
+                    interrupted += 1
+                    at = position_when_back(sink, killer)
         assert_history(server.dsn, flow.batches)
         assert interrupted >= 2
     finally:
-        done.set()
-        killer.join(timeout=60)
         sink.close()
         server.stop()
 
 
-def position_when_back(sink: PostgresSink) -> Position:
+def position_when_back(sink: PostgresSink, killer: Killer) -> Position:
     """The sink's position as soon as its server answers again."""
-    deadline = time.monotonic() + 60
     while True:
+        killer.wait_until_up()
         try:
             return sink.position(0)
         except psycopg.OperationalError:
-            assert time.monotonic() < deadline
+            continue  # killed once more
 
 
 def test_tables_dropped_under_a_sink_begin_anew(sink: PostgresSink, postgres_dsn: str) -> None:

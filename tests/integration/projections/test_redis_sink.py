@@ -4,11 +4,7 @@ between."""
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import signal
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -33,6 +29,7 @@ from projections.redis import RedisRebuild, RedisSink
 from projections.redis.generations import BookLevels
 from tests.integration.projections.book_oracle import BookOracle
 from tests.integration.projections.flow import Flow
+from tests.integration.projections.killer import Killer
 from tests.integration.projections.test_postgres_sink import another_history
 
 T = TypeVar("T")
@@ -401,51 +398,32 @@ def test_a_killed_server_loses_and_repeats_nothing(tmp_path: Path) -> None:
     server.start()
     flow = Flow(seed=5)
     flow.go(600, 40)
-    draw = random.Random(12)
-    done = threading.Event()
-
-    def kill_now_and_then() -> None:
-        for _ in range(5):
-            if done.wait(draw.uniform(0.01, 0.08)):
-                return
-            pid = server.pid
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-            server.start()
-
-    killer = threading.Thread(target=kill_now_and_then)
     sink = RedisSink(server.url)
     interrupted = 0
     at = sink.position(0)
     try:
-        killer.start()
-        while at.position < flow.at.position:
-            try:
-                at = sink.apply(0, flow.batches[at.position : at.position + 1])
-            except (redis.RedisError, ConflictError):
-                interrupted += 1
-                at = position_when_back(sink)
-        done.set()
-        killer.join(timeout=60)
-        server.start()
-        follow(sink, flow.batches)
+        with Killer(server, kills=5, wait_s=(0.01, 0.08), seed=11) as killer:
+            while at.position < flow.at.position:
+                try:
+                    at = sink.apply(0, flow.batches[at.position : at.position + 1])
+                except (redis.RedisError, ConflictError):
+                    interrupted += 1
+                    at = position_when_back(sink, killer)
         assert_books(server.url, flow)
         assert interrupted >= 2
     finally:
-        done.set()
-        killer.join(timeout=60)
         sink.close()
         server.stop()
 
 
-def position_when_back(sink: RedisSink) -> Position:
+def position_when_back(sink: RedisSink, killer: Killer) -> Position:
     """The sink's position as soon as its server answers again."""
-    deadline = time.monotonic() + 60
     while True:
+        killer.wait_until_up()
         try:
             return sink.position(0)
         except redis.RedisError:
-            assert time.monotonic() < deadline
+            continue  # killed once more
 
 
 def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:
