@@ -19,6 +19,7 @@ from streams.wake import WakeReceiver, WakeSender
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.5
+MAILBOX_FULL_S = 0.005
 RETRY_S_MIN, RETRY_S_MAX = 0.05, 2.0
 CATCH_UP_SAYS_EVERY_S = 5.0
 
@@ -42,22 +43,24 @@ def drive_matchers(matchers: Sequence[Matcher], run_dir: Path, stop: threading.E
     try:
         for matcher in matchers:
             matcher.recover(progress)
+        untold: set[Matcher] = set()
         while not stop.is_set():
-            moved = 0
-            for matcher in matchers:
-                done = matcher.step()
-                if done:
-                    moved += done
-                    position = matcher.exchange.position
-                    sender.send("api", "events", matcher.shard, position)
-                    sender.send("projections", "events", matcher.shard, position)
+            moved = [matcher for matcher in matchers if matcher.step()]
+            untold = {each for each in untold.union(moved) if not _tell(sender, each)}
             if not moved:
-                receiver.wait(IDLE_S)
+                receiver.wait(MAILBOX_FULL_S if untold else IDLE_S)
                 for _ in receiver.drain():
                     pass
     finally:
         receiver.close()
         sender.close()
+
+
+def _tell(sender: WakeSender, matcher: Matcher) -> bool:
+    """Wake those who read the event log; False where a mailbox was full."""
+    shard, position = matcher.shard, matcher.exchange.position
+    told = [sender.send(name, "events", shard, position) for name in ("api", "projections")]
+    return all(told)
 
 
 def drive_sinks(
@@ -111,7 +114,7 @@ def _drive_sink(
     sender = WakeSender(run_dir)
     name, shard = follower.sink.name, follower.source.shard
     retry_s = RETRY_S_MIN
-    prepared = False
+    prepared = told = False
     while not stop.is_set():
         news.clear()
         try:
@@ -133,8 +136,8 @@ def _drive_sink(
             retry_s = min(retry_s * 2, RETRY_S_MAX)
             continue
         retry_s = RETRY_S_MIN
-        if moved:
-            sender.send("api", name, shard, follower.position)
-        else:
-            news.wait(IDLE_S)
+        if moved or not told:
+            told = sender.send("api", name, shard, follower.position)
+        if not moved:
+            news.wait(IDLE_S if told else MAILBOX_FULL_S)
     sender.close()

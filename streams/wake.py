@@ -62,14 +62,14 @@ class WakeSender:
         self.socket.setblocking(False)
 
     def send(self, name: str, topic: str, shard: int, position: int) -> bool:
-        """Wake `name`; False where nobody listens or its mailbox is full (it will look by
-        itself).
-        """
+        """Wake `name`. False where its mailbox is full: try again. Nobody there is no matter."""
         message = f"{topic} {shard} {position}".encode("ascii")
         try:
             self.socket.sendto(message, str(self.run_dir / f"{name}.wake"))
-        except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+        except BlockingIOError:
             return False
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
         return True
 
     def close(self) -> None:
