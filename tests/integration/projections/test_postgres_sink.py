@@ -189,7 +189,7 @@ def test_a_killed_server_loses_and_repeats_nothing(tmp_path: Path) -> None:
     interrupted = 0
     at = sink.position(0)
     try:
-        with Killer(server, kills=3, wait_s=(0.02, 0.2), seed=11) as killer:
+        with Killer(server, kills=3, wait_s=(0.01, 0.06), seed=11) as killer:
             while at.position < flow.at.position:
                 try:
                     at = sink.apply(0, flow.batches[at.position : at.position + 1])

@@ -402,7 +402,7 @@ def test_a_killed_server_loses_and_repeats_nothing(tmp_path: Path) -> None:
     interrupted = 0
     at = sink.position(0)
     try:
-        with Killer(server, kills=5, wait_s=(0.01, 0.08), seed=11) as killer:
+        with Killer(server, kills=5, wait_s=(0.005, 0.02), seed=11) as killer:
             while at.position < flow.at.position:
                 try:
                     at = sink.apply(0, flow.batches[at.position : at.position + 1])
