@@ -52,6 +52,7 @@ class PlayReport:
     missed: int
     absent: int
     twice: int
+    resent: int
 
     @property
     def passed(self) -> bool:
@@ -120,6 +121,7 @@ async def play(
         totals = player.totals
         await follower.finish(totals.position)
         found = await _look_up(exchange, symbol, totals)
+        resent = exchange.resent
     states = reference if reference is not None else played.reference_states()
     name = "a plain book of the same messages" if options.orderbook is None else "the file's own"
     return PlayReport(
@@ -132,6 +134,7 @@ async def play(
         missed=follower.missed,
         absent=0 if found is None else sum(each not in found for each in totals.orders),
         twice=0 if found is None else sum(count > 1 for count in found.values()),
+        resent=resent,
     )
 
 
@@ -192,12 +195,16 @@ def explanations(report: PlayReport) -> list[str]:
     totals = report.totals
     lines = [f"{count:,} not sent: {why}" for why, count in report.played.skipped.reasons.items()]
     lines += [
-        f"{count:,} {why} (price-time priority had already filled, or ended, another order than "
-        "the file's market did)"
+        f"{count:,} {why} (it had traded by then: the exchange fills the oldest order at a price)"
         if why.endswith("unknown_order")
         else f"{count:,} {why}"
         for why, count in totals.refused.items()
     ]
+    if report.resent:
+        lines.append(
+            f"{report.resent:,} requests were sent again: what their first attempt had done is "
+            "answered as a repeat, or as unknown_order"
+        )
     if totals.short_executions:
         lines.append(f"{totals.short_executions:,} immediate orders found less than their size")
     if totals.pending:

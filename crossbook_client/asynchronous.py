@@ -36,7 +36,8 @@ class AsyncCrossbook:
     """One exchange over REST. For one event loop; close it, or use it in `async with`.
 
     Every method raises ApiError for a refusal and ConnectionLostError where no answer came, after
-    `retries`. Orders are named by `order_id`, or by `client_order_id` and `symbol`.
+    `retries`. Orders are named by `order_id`, or by `client_order_id` and `symbol`. `resent` counts
+    the requests that were sent again.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class AsyncCrossbook:
         timeout_s: float = transport.TIMEOUT_S,
     ) -> None:
         self.retries = retries if retries is not None else Retries()
+        self.resent = 0
         self.admin = AsyncAdmin(self)
         self._http = httpx.AsyncClient(**transport.options(url, api_key, timeout_s))
 
@@ -73,6 +75,7 @@ class AsyncCrossbook:
                 return transport.result_of(call, response)
             except CrossbookError as error:
                 await asyncio.sleep(attempts.next_pause_s(error))
+                self.resent += 1
 
     async def submit(
         self,

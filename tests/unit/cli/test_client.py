@@ -245,6 +245,7 @@ def test_what_was_not_written_is_sent_again_with_the_same_id(
     bodies = {body for _, _, body in server.requests}
     assert len(server.requests) == 4
     assert len(bodies) == 1
+    assert client.resent == 3
 
 
 def test_retry_after_is_obeyed(server: Server) -> None:
