@@ -21,6 +21,7 @@ from api.errors import Problem, problem_response
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 BODY_BYTES_MAX: Final = 1024 * 1024
+LENGTH_DIGITS_MAX: Final = 18
 # A client that is cut off while it still sends sees a reset instead of the answer, so the rest is
 # read and thrown away; but not for ever.
 DISCARD_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -77,7 +78,7 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        declared = headers.get("content-length", "")
+        declared = headers.get("content-length", "")[:LENGTH_DIGITS_MAX]
         length = int(declared) if declared.isascii() and declared.isdigit() else 0
         if length > self.bytes_max:
             # Whoever waits for "100 Continue" has sent nothing yet, and must not be asked to.

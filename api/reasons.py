@@ -43,6 +43,12 @@ DETAILS: Final = {
 }
 
 
+# In a sentence each; a reason that needs none says its code.
+DETAIL_OF: Final = {
+    int(reason): DETAILS.get(reason, reason.name.lower().replace("_", " ")) for reason in Reason
+}
+
+
 def reason_code(reason: int) -> str:
     """The public code of an engine's reason."""
     return REASON_CODES.get(reason, f"reason_{reason}")
@@ -55,6 +61,4 @@ def reason_status(reason: int) -> int:
 
 def reason_detail(reason: int) -> str:
     """The reason in a sentence."""
-    if reason not in REASON_CODES:
-        return "refused"
-    return DETAILS.get(Reason(reason), REASON_CODES[reason].replace("_", " "))
+    return DETAIL_OF.get(reason, "refused")

@@ -3,12 +3,14 @@ followers."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from eventsourcing.persistence import OperationalError
 
 from commands.directory.application import (
     Directory,
@@ -276,3 +278,45 @@ def test_stored_events_keep_their_names_and_plain_values(directory: Directory) -
         "state": 0,
         "by": "who",
     }
+
+
+@pytest.mark.anyio
+async def test_a_running_view_forgets_a_key_that_was_revoked_elsewhere(
+    store: Path, directory: Directory
+) -> None:
+    directory.create_account("a", by="t")
+    _, key = directory.create_key(1, ["read"], by="t")
+    elsewhere = DirectoryApplication(sqlite_environment(store))
+    view = DirectoryView(elsewhere)
+    running = asyncio.create_task(view.run(poll_s=0.01))
+    try:
+        async with asyncio.timeout(10):
+            while view.authenticate(key.text) is None:  # noqa: ASYNC110 - no event to wait for
+                await asyncio.sleep(0.005)
+            directory.revoke_key(1, key.key_id, by="t")
+            while view.authenticate(key.text) is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+    finally:
+        running.cancel()
+    assert not view.stale
+
+
+@pytest.mark.anyio
+async def test_a_view_that_cannot_read_says_that_it_is_stale(
+    view: DirectoryView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view.refresh()
+    read = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fail(*_: object, **__: object) -> None:
+        loop.call_soon_threadsafe(read.set)
+        raise OperationalError("the disk is gone")
+
+    monkeypatch.setattr(view._application.recorder, "select_notifications", fail)
+    monkeypatch.setattr("commands.directory.view.AGE_MAX_S", 0.0)
+    running = asyncio.create_task(view.run(poll_s=0.01))
+    async with asyncio.timeout(10):
+        await read.wait()
+    assert view.stale and not running.done()
+    running.cancel()
