@@ -1,7 +1,7 @@
 """The pure core: types, commands, events, wire, books, matching, snapshots. No clock, randomness,
 float or I/O.
 
-The modules named in SOURCES (and the one row encoder outside domain/) are compiled by mypyc where a
+The modules named in SOURCES (and the row encoders outside domain/) are compiled by mypyc where a
 C compiler is there. `CROSSBOOK_INTERPRETED=1` loads their .py files all the same; a compiled engine
 whose sources have changed since is never loaded: it would answer in the name of code that is no
 longer there."""
@@ -31,6 +31,7 @@ SOURCES = (
     "domain.tables",
     "domain.wire",
     "projections.postgres.fold",
+    "projections.redis.fold",
 )
 _ROOT = Path(__file__).parent.parent
 

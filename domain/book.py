@@ -4,8 +4,8 @@ An order and a level are each one 64-byte row of a `vec[i64]`, one cache line; a
 number. Rows are used again, so memory follows the live orders and levels. docs/engine.md draws the
 layout.
 
-Guarantees: a side's levels are in one list, best first; the best level that holds orders is always
-known; an emptied level keeps its row for a bounded while, and at least until its command is told.
+Guarantees: a side's levels that hold orders are in one list, best first; an emptied level keeps its
+row for a bounded while, and at least until its command is told; the index knows every level's row.
 """
 
 from __future__ import annotations
@@ -56,11 +56,9 @@ BEST_BID: Final = 5  # level row, or NIL; the best ask is the next word
 BEST_ASK: Final = 6
 SEQUENCE: Final = 7
 SYMBOL: Final = 8
-BEST_BID_ROW: Final = (
-    9  # the best level that has a row, empty or not; the best ask's is the next word
-)
 
-EMPTY_LEVELS_MAX: Final = 64
+EMPTY_LEVELS_MAX: Final = 512  # a power of two
+STEPS_FROM_TOP_MAX: Final = 8
 
 # An account's row
 KNOWN: Final = 0  # 1 known, 2 known and killed
@@ -275,80 +273,97 @@ class Books:
         levels[level + TAIL] = NIL
         levels[level + TOUCHED] = 0
         levels[level + WAITING] = 0
+        levels[level + LINKS] = 0
         self.by_price.put(levels[level], level)
-        self._link_level(level, side_id, price)
+        self.index.add(side_id, price // self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK])
         return level
-
-    def _link_level(self, level: i64, side_id: i64, price: i64) -> None:
-        """Put a level's row into its side's list, best first."""
-        book = (side_id >> 1) * INSTRUMENT_ROW
-        tick = self.instruments[book + TICK]
-        step = price // tick
-        self.index.add(side_id, step)
-        if side_id & 1 == 0:
-            step = self.index.above(side_id, step)
-        else:
-            step = self.index.below(side_id, step)
-        levels = self.levels
-        if step == ABSENT:
-            top = book + BEST_BID_ROW + (side_id & 1)
-            worse = self.instruments[top]
-            self.instruments[top] = level
-            levels[level + LINKS] = (worse + 1) << 32
-        else:
-            better = self.by_price.get((side_id << 32) | (step * tick))
-            worse = (levels[better + LINKS] >> 32) - 1
-            levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((level + 1) << 32)
-            levels[level + LINKS] = (better + 1) | ((worse + 1) << 32)
-        if worse != NIL:
-            levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (level + 1)
 
     def _free_level(self, level: i64) -> None:
         """Give up the row of an empty level."""
         levels = self.levels
         key = levels[level]
         side_id = key >> 32
-        book = (side_id >> 1) * INSTRUMENT_ROW
-        better = (levels[level + LINKS] & LOW) - 1
-        worse = (levels[level + LINKS] >> 32) - 1
-        if better == NIL:
-            self.instruments[book + BEST_BID_ROW + (side_id & 1)] = worse
-        else:
-            levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((worse + 1) << 32)
-        if worse != NIL:
-            levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (better + 1)
-        self.index.discard(side_id, (key & LOW) // self.instruments[book + TICK])
+        tick = self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
+        self.index.discard(side_id, (key & LOW) // tick)
         self.by_price.remove(key)
         levels[level] = 0
         levels[level + LINKS] = self.free_level
         self.free_level = level
 
     def _show(self, level: i64, side_id: i64, price: i64) -> None:
-        """The first order came to a level: perhaps it is the best now."""
+        """The first order came to a level: put it on its side's list, best first."""
+        levels = self.levels
         at = (side_id >> 1) * INSTRUMENT_ROW + BEST_BID + (side_id & 1)
         best = self.instruments[at]
-        if best == NIL:
+        sign: i64 = 1 - ((side_id & 1) << 1)  # a better price is a higher bid or a lower ask
+        if best == NIL or sign * price > sign * (levels[best] & LOW):
             self.instruments[at] = level
-        elif side_id & 1 == 0:
-            if price > self.levels[best] & LOW:
-                self.instruments[at] = level
-        elif price < self.levels[best] & LOW:
-            self.instruments[at] = level
+            levels[level + LINKS] = (best + 1) << 32
+            worse = best
+        else:
+            better = self._better(level, best, side_id, sign)
+            worse = (levels[better + LINKS] >> 32) - 1
+            levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((level + 1) << 32)
+            levels[level + LINKS] = (better + 1) | ((worse + 1) << 32)
+        if worse != NIL:
+            levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (level + 1)
+
+    def _better(self, level: i64, best: i64, side_id: i64, sign: i64) -> i64:
+        """The worst level of the list that is better than `level`; there is one.
+
+        It is most often the one that stood there when `level` was emptied, or near the top; the
+        index always finds it.
+        """
+        levels = self.levels
+        price = sign * (levels[level] & LOW)
+        hint = (levels[level + LINKS] & LOW) - 1
+        if (
+            hint != NIL
+            and levels[hint] >> 32 == side_id
+            and levels[hint + COUNT] > 0
+            and sign * (levels[hint] & LOW) > price
+            and self._ends_before(hint, price, sign)
+        ):
+            return hint
+        steps: i64 = 0
+        while steps < STEPS_FROM_TOP_MAX:
+            if self._ends_before(best, price, sign):
+                return best
+            best = (levels[best + LINKS] >> 32) - 1
+            steps += 1
+        tick = self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
+        step = (levels[level] & LOW) // tick
+        while True:
+            if sign > 0:
+                step = self.index.above(side_id, step)
+            else:
+                step = self.index.below(side_id, step)
+            found = self.by_price.get((side_id << 32) | (step * tick))
+            if levels[found + COUNT] > 0:
+                return found
+
+    def _ends_before(self, level: i64, price: i64, sign: i64) -> bool:
+        """Whether the next worse level is beyond a price (already turned by its sign)."""
+        worse = (self.levels[level + LINKS] >> 32) - 1
+        return worse == NIL or sign * (self.levels[worse] & LOW) < price
 
     def _hide(self, level: i64) -> None:
-        """The last order left a level."""
-        side_id = self.levels[level] >> 32
-        at = (side_id >> 1) * INSTRUMENT_ROW + BEST_BID + (side_id & 1)
-        if self.instruments[at] == level:
-            self.instruments[at] = self.next_level(level)
+        """The last order left a level: take it off its side's list. Its links stay, as a hint."""
+        levels = self.levels
+        better = (levels[level + LINKS] & LOW) - 1
+        worse = (levels[level + LINKS] >> 32) - 1
+        if better == NIL:
+            side_id = levels[level] >> 32
+            at = (side_id >> 1) * INSTRUMENT_ROW + BEST_BID + (side_id & 1)
+            self.instruments[at] = worse
+        else:
+            levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((worse + 1) << 32)
+        if worse != NIL:
+            levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (better + 1)
 
     def next_level(self, level: i64) -> i64:
-        """The next worse level of the same side that holds orders, or NIL."""
-        levels = self.levels
-        level = (levels[level + LINKS] >> 32) - 1
-        while level != NIL and levels[level + COUNT] == 0:
-            level = (levels[level + LINKS] >> 32) - 1
-        return level
+        """The next worse level of the same side, or NIL."""
+        return (self.levels[level + LINKS] >> 32) - 1
 
     def touch(self, level: i64) -> None:
         """Remember that the command at work changed a level."""

@@ -15,7 +15,6 @@ from mypy_extensions import i64, u8
 
 from domain.book import (
     BEST_BID,
-    BEST_BID_ROW,
     COLLAR,
     FIRST_ORDER,
     HEAD,
@@ -324,8 +323,6 @@ class Exchange:
         book = instrument * INSTRUMENT_ROW
         books.instruments[book + BEST_BID] = NIL
         books.instruments[book + BEST_BID + 1] = NIL
-        books.instruments[book + BEST_BID_ROW] = NIL
-        books.instruments[book + BEST_BID_ROW + 1] = NIL
         books.client_ids.cover(instrument)
 
     def _set_account(self, data: bytes, at: i64) -> i64:

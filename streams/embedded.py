@@ -122,6 +122,7 @@ def _drive_sink(
                 prepare(follower)
                 prepared = True
             moved = follower.step()
+            prepared = not follower.is_lost
         except SinkError as error:
             log.critical("%s, shard %d stopped: %s", name, shard, error)
             stop.wait(RETRY_S_MAX)

@@ -56,6 +56,11 @@ class Follower:
         """The sink's position as last known, 0 before the first step."""
         return self._at.position if self._at is not None else 0
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the sink's position must be read again (at the start, after a conflict)."""
+        return self._at is None
+
     def forget(self) -> None:
         """Ask the sink's store again before the next step (after an error)."""
         self._at = None
