@@ -16,7 +16,6 @@ from cli.simulate import Simulation
 from crossbook_client import AsyncCrossbook, Retries
 
 PARENT_CHECK_S = 0.5
-STATE_WAIT_S = 30.0
 FOR_EVER = Retries(total_s=float("inf"))
 
 log = logging.getLogger("crossbook.simulator")
@@ -33,9 +32,9 @@ def run_simulator(settings: Settings) -> None:
 
 async def _simulate(settings: Settings, parent: int) -> None:
     folder = RunFolder(Path(settings.data_dir))
-    state = await asyncio.to_thread(folder.wait_for_state, STATE_WAIT_S)
-    if state is None:
-        raise SystemExit("no exchange.json")
+    state = folder.read_state()  # written before this role is started
+    if state is None or state.supervisor.pid != parent:
+        raise SystemExit("this role is started by `crossbook up`, once the exchange is ready")
     key = folder.read_credentials()[SIMULATOR].key
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
