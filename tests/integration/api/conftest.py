@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,14 +23,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-def module_dsn(postgres_server: EmbeddedPostgres) -> Iterator[str]:
-    """A database of the module's own."""
+@contextmanager
+def database(server: EmbeddedPostgres) -> Iterator[str]:
+    """A database that goes when it is left."""
     name = f"api_{next(_numbers)}"
-    admin = postgres_server.dsn_of("postgres")
+    admin = server.dsn_of("postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    yield postgres_server.dsn_of(name)
+    yield server.dsn_of(name)
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -39,14 +40,14 @@ async def exchange(
     request: pytest.FixtureRequest,
     anyio_backend: str,
     tmp_path_factory: pytest.TempPathFactory,
-    module_dsn: str,
+    postgres_server: EmbeddedPostgres,
     redis_server: EmbeddedRedis,
 ) -> AsyncIterator[Exchange]:
-    """The module's exchange."""
+    """The module's exchange, with a database and an emptied Redis of its own."""
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     folder: Path = tmp_path_factory.mktemp("exchange")
-    async with running_exchange(folder, module_dsn, redis_server.url, request.param) as running:
-        with psycopg.connect(module_dsn, autocommit=True) as connection:
+    url = redis_server.url
+    with database(postgres_server) as dsn:
+        async with running_exchange(folder, dsn, url, request.param) as running:
             yield running
-            connection.execute("DROP SCHEMA IF EXISTS history CASCADE")
