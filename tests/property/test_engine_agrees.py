@@ -247,3 +247,34 @@ def test_long_streams_agree(seed: int) -> None:
         if chance.randrange(20) == 0:
             pair.restore_twin()
     assert pair.ledger.match_number > 400
+
+
+def test_deep_books_of_scattered_prices_agree() -> None:
+    """Thousands of orders over the whole price range: tables grow, shrink and are walked far."""
+    chance = random.Random(7)
+    pair = Pair()
+    pair.send(pools.SESSIONS[0], 1, pools.opening())
+    middle = 2**31
+
+    def order(side: int, tif: int, reach: int) -> SubmitOrder:
+        away = int(chance.choice((40, 5_000, 2**31 - 10)) * chance.random())
+        price = middle + (away if side == codes.SELL else -away) * (1 - 2 * reach)
+        text = b"%d" % chance.randrange(10**6)
+        account, instrument = chance.choice((1, 2)), chance.choice((1, 20))
+        return SubmitOrder(account, instrument, side, 0, tif, price, chance.randint(1, 99), text)
+
+    for _ in range(20):
+        orders: list[Command] = [order(chance.randrange(2), 1, 0) for _ in range(100)]
+        pair.send(pools.SESSIONS[0], pair.position + 1, orders)
+    pair.restore_twin()
+    for _ in range(20):
+        commands: list[Command] = []
+        for book, resting in chance.sample(pair.reference.shard.open_orders(), 60):
+            named = (resting.account, book.instrument, resting.order_id)
+            requeued = ReplaceOrder(*named, 0, resting.leaves, codes.REPLACE_REQUEUE)
+            commands.append(chance.choice((CancelOrder(*named), CancelOrder(*named), requeued)))
+        commands += [order(chance.randrange(2), 2, 1) for _ in range(10)]
+        pair.send(pools.SESSIONS[0], pair.position + 1, commands)
+    assert pair.ledger.match_number > 300
+    pair.send(pools.SESSIONS[0], pair.position + 1, [MassCancel(0, 0, codes.BOTH_SIDES)])
+    assert pair.reference.shard.open_orders() == []

@@ -23,7 +23,7 @@ def aimed_at(shard: Shard, command: CancelOrder | ReplaceOrder) -> tuple[Book, O
             return Reason.UNKNOWN_INSTRUMENT
         key = (command.account, command.client_order_id)
         order_id, _ = named_in.client_order_ids.get(key, (0, ()))
-    for book, order in shard.open_orders(command.account):
+    for book, order in shard.resting(command.account):
         if order.order_id == order_id:
             return book, order
     return Reason.UNKNOWN_ORDER

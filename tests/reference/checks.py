@@ -35,7 +35,7 @@ def submit_reason(shard: Shard, command: SubmitOrder, book: Book) -> Reason:
     order_type, time_in_force = command.order_type, command.time_in_force
     account = shard.accounts[command.account]
     stays = time_in_force in (DAY, GTC)
-    mine = len(shard.open_orders(command.account))
+    mine = shard.open_count(command.account)
     return first_of(
         (account.killed, Reason.ACCOUNT_KILLED),
         (book.state != codes.OPEN, CLOSED_DOORS.get(book.state, Reason.NONE)),
@@ -50,7 +50,7 @@ def submit_reason(shard: Shard, command: SubmitOrder, book: Book) -> Reason:
         (quantity > codes.QUANTITY_MAX, Reason.QUANTITY_TOO_LARGE),
         (quantity % book.lot_size != 0, Reason.QUANTITY_NOT_ON_LOT),
         (stays and 0 < account.open_orders_max <= mine, Reason.OPEN_ORDERS_LIMIT),
-        (stays and len(shard.open_orders()) >= codes.ORDERS_MAX, Reason.ORDERS_EXHAUSTED),
+        (stays and shard.open_count() >= codes.ORDERS_MAX, Reason.ORDERS_EXHAUSTED),
     )
 
 

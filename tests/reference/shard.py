@@ -6,9 +6,10 @@ command touched are told after all its other events, once each, in the order of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from domain.codes import BUY, SELL, Reason
+from domain.codes import Reason
 from domain.events import Event, LevelChanged, OrderCancelled, OrderExpired
 from tests.reference.book import Book, Order
 from tests.reference.sessions import Sessions
@@ -37,11 +38,21 @@ class Shard:
     events: list[Event] = field(default_factory=list)
     touched: list[tuple[int, int, int]] = field(default_factory=list)
 
+    def resting(self, account: int | None = None) -> Iterator[tuple[Book, Order]]:
+        """The resting orders of the shard, or of one account, in no order that means anything."""
+        for book in self.books.values():
+            for queue in (*book.bids.values(), *book.asks.values()):
+                for order in queue:
+                    if account is None or order.account == account:
+                        yield book, order
+
     def open_orders(self, account: int | None = None) -> list[tuple[Book, Order]]:
-        """The resting orders of the shard, or of one account, in ascending order id."""
-        found = [(b, o) for b in self.books.values() for o in b.orders(BUY, SELL)]
-        mine = [(b, o) for b, o in found if account is None or o.account == account]
-        return sorted(mine, key=lambda pair: pair[1].order_id)
+        """The same in ascending order id."""
+        return sorted(self.resting(account), key=lambda pair: pair[1].order_id)
+
+    def open_count(self, account: int | None = None) -> int:
+        """How many they are."""
+        return sum(1 for _ in self.resting(account))
 
     def emit(self, event: Event) -> None:
         """Append an event to the batch's."""

@@ -225,6 +225,13 @@ def test_all_commands_in_one_batch_come_back_in_order() -> None:
     assert header.command_count == len(commands)
 
 
+@pytest.mark.parametrize("value", [2**31 - 1, 2**31, 2**32 - 1])
+def test_numbers_of_32_bits_come_back_with_their_highest_bit(value: int) -> None:
+    command = ReplaceOrder(value, value, value << 31, value, value, 0)
+    assert wire.encode_command(command) == record_of(command)
+    assert wire.decode_command(record_of(command), 0) == command
+
+
 @pytest.mark.parametrize("length", range(37))
 def test_a_client_order_id_of_any_length_comes_back(length: int) -> None:
     command = CancelOrder(1, 2, 0, b"0123456789abcdefghijklmnopqrstuvwxyz"[:length])
