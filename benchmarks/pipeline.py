@@ -31,9 +31,9 @@ import uvloop
 
 from benchmarks.pipeline_load import Answer, Batch, Connection, Load, LoadSymbol
 from benchmarks.pipeline_rows import Rows, Watch, judge, positions_of
+from cli.addresses import is_ready
 from cli.listings import FIRST_LISTINGS, PLAYER
 from cli.run_state import Credential, ExchangeState, RunFolder
-from cli.supervisor import is_ready
 
 ROOT = Path(__file__).resolve().parents[1]
 SYMBOLS = 50

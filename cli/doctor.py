@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import socket
 import stat
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from cli.addresses import NoPortError, free_port
 from cli.run_state import RunFolder
 from cli.servers import binaries
 from cli.settings import Settings
@@ -185,7 +185,6 @@ def credentials(folder: RunFolder) -> Finding:
 def exchange(settings: Settings, folder: RunFolder) -> Iterator[Finding]:
     """The exchange that runs, or the port that one would take."""
     from cli.status import collect, lines_of
-    from cli.supervisor import StartError, free_port
 
     if folder.is_locked():
         found = collect(folder)
@@ -197,8 +196,8 @@ def exchange(settings: Settings, folder: RunFolder) -> Iterator[Finding]:
         return
     try:
         port = free_port(settings.host, settings.port)
-    except (StartError, socket.gaierror) as error:
-        yield Finding(FAIL, "port", str(error), "set CROSSBOOK_HOST or CROSSBOOK_PORT")
+    except NoPortError as error:
+        yield Finding(FAIL, "port", str(error))
         return
     if port != settings.port and settings.port:
         yield Finding(WARN, "port", f"{settings.port} is in use", f"{port} would be taken")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -18,10 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import httpx
 import psutil
 
 from cli import bootstrap
+from cli.addresses import NoPortError, free_port, is_ready, url_of
 from cli.children import Child
 from cli.run_state import AlreadyRunningError, ExchangeState, ProcessMark, RunFolder
 from cli.servers import EmbeddedPostgres, EmbeddedRedis
@@ -40,7 +39,6 @@ TICKER_INTERVAL_S: Final = 1.0
 SERVERS_INTERVAL_S: Final = 2.0
 LEFTOVER_WAIT_S: Final = 5.0
 ROLE_STOP_S: Final = 3.0
-PORTS_TRIED: Final = 100
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -68,27 +66,6 @@ class StopSignals:
         """Put back the handlers of before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def free_port(host: str, wanted: int) -> int:
-    """`wanted`, or the next port above it that nobody listens on. Raises StartError."""
-    family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
-    for port in range(wanted, min(wanted + PORTS_TRIED, 65_536)):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-                probe.listen(1)
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StartError(f"no free port from {wanted} on; set CROSSBOOK_PORT")
-
-
-def url_of(host: str, port: int) -> str:
-    """Where a client on this machine finds the API."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}"
 
 
 def directory_path(settings: Settings) -> Path:
@@ -133,7 +110,7 @@ class Supervisor:
         try:
             if self._start(signals):
                 self._watch(signals)
-        except StartError as error:
+        except (StartError, NoPortError) as error:
             self._say(f"could not start: {error}")
             code = 1
         except Forced:
@@ -310,17 +287,6 @@ class Supervisor:
             thread.start()
         for thread in threads:
             thread.join()
-
-
-def is_ready(url: str) -> tuple[bool, str]:
-    """Whether /readyz says so, and what it said otherwise."""
-    try:
-        answer = httpx.get(f"{url}/readyz", timeout=5.0, trust_env=False)
-    except httpx.TransportError as error:
-        return False, str(error) or type(error).__name__
-    if answer.status_code == 200:
-        return True, ""
-    return False, answer.text[:500]
 
 
 def end_leftover_roles(folder: RunFolder, say: Say) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.addresses import is_ready
 from cli.run_state import ExchangeState, ProcessMark, RunFolder
-from cli.supervisor import is_ready
 from crossbook_client import ApiError, Crossbook, Limits, SubmitCommand
 
 ROOT = Path(__file__).resolve().parents[3]

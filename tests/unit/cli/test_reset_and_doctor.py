@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import doctor
+from cli.addresses import NoPortError, free_port, url_of
 from cli.main import app
 from cli.reset import what_would_go
 from cli.run_state import AlreadyRunningError, RunFolder
 from cli.settings import Settings
-from cli.supervisor import StartError, free_port, url_of
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_doctor_reads_the_end_of_the_logs(tmp_path: Path) -> None:
 
 
 def test_no_port_left_is_said() -> None:
-    with pytest.raises(StartError, match="no free port"):
+    with pytest.raises(NoPortError, match="no free port"):
         free_port("203.0.113.1", 8000)
 
 
