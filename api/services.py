@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fastapi import Request
+
 from api.positions import LastWrites
 from commands.directory.application import Directory
 from commands.directory.view import DirectoryView
@@ -60,3 +62,9 @@ class Services:
     history: HistoryReader
     settings: ApiSettings = field(default_factory=ApiSettings)
     last_writes: LastWrites = field(default_factory=LastWrites)
+
+
+def services_of(request: Request) -> Services:
+    """The running parts behind the app that a request came to."""
+    services: Services = request.app.state.services
+    return services

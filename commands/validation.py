@@ -38,6 +38,7 @@ from domain.commands import CancelOrder, MassCancel, ReplaceOrder, SubmitOrder
 from domain.wire import encode_command
 
 AMOUNT_TEXT_LENGTH_MAX: Final = 32
+DETAIL_LENGTH_MAX: Final = 300
 PRICES_CACHED_MAX: Final = 65_536
 ORDER_ID_MAX: Final = 2**63 - 1
 ORDER_ID_SHARD_BITS: Final = 55
@@ -396,12 +397,12 @@ def refusal_of(error: Exception) -> Refusal:
     """What to answer where msgspec could not read a body, or one item of it."""
     if not isinstance(error, msgspec.ValidationError):
         return Refusal(400, "malformed_json", "the body is not sound JSON in UTF-8")
-    detail = str(error)
+    detail = str(error)[:DETAIL_LENGTH_MAX]
     if "required field" in detail:
         return Refusal(400, "missing_field", detail)
     if "unknown field" in detail:
         return Refusal(400, "unknown_field", detail)
-    found = FIELD_AT.search(detail)
+    found = FIELD_AT.search(str(error))
     reason = FIELD_REASONS.get(found[1], "invalid_body") if found else "invalid_body"
     return Refusal(400, reason, detail)
 

@@ -9,157 +9,51 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Request
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UnsetType
 from starlette.responses import Response
 
 from api.keys import ADMIN, Caller
 from api.positions import position_text
+from api.rest.admin_shapes import (
+    AccountAnswer,
+    AccountBody,
+    AccountPatch,
+    AccountsAnswer,
+    AccountStateBody,
+    InstrumentAnswer,
+    InstrumentPatch,
+    InstrumentsAnswer,
+    InstrumentStateBody,
+    KeyBody,
+    LimitsBody,
+    ListingBody,
+    NewKeyAnswer,
+    account_answer,
+    instrument_answer,
+)
 from api.rest.answers import json_response
-from api.rest.orders import services_of
-from api.services import Services
+from api.services import Services, services_of
 from commands.directory.application import Change
-from commands.directory.entries import AccountEntry, InstrumentEntry, InstrumentTerms, Limits
+from commands.directory.entries import AccountEntry, InstrumentTerms, Limits
 from commands.directory.terms import UnknownAccountError
 from commands.validation import (
     TRADING_STATES,
-    Price,
     amount_ticks,
     decode_body,
     instrument_of,
-    no_price,
-    price_text,
     price_ticks_of,
 )
-from domain.codes import ACCOUNT_MAX, TradingState
+from domain.codes import ACCOUNT_MAX
 
 router: Final = APIRouter(prefix="/v1/admin")
 T = TypeVar("T")
 
 Admin = Annotated[Caller, Depends(ADMIN)]
 AccountNumber = Annotated[int, Path(ge=1, le=ACCOUNT_MAX, description="The account's number.")]
-State = Literal["open", "halted", "cancel_only", "closed"]
-Limit = Annotated[int, Meta(ge=0, description="0 or null: no limit.")]
-
-
-class ListingBody(Struct, forbid_unknown_fields=True):
-    """An instrument to list."""
-
-    symbol: str
-    tick_size: Price
-    lot_size: int = 1
-    price_collar: Price = msgspec.field(default_factory=no_price)
-    reference_price: Price = msgspec.field(default_factory=no_price)
-    state: State = "open"
-
-
-class InstrumentPatch(Struct, forbid_unknown_fields=True):
-    """A new reference price; null for none."""
-
-    reference_price: Price
-
-
-class InstrumentStateBody(Struct, forbid_unknown_fields=True):
-    """The trading state wanted."""
-
-    state: State
-
-
-class LimitsBody(Struct, forbid_unknown_fields=True):
-    """Limits to change; those left out stay."""
-
-    order_quantity_max: Limit | UnsetType | None = UNSET
-    order_notional_max: Price | UnsetType = UNSET
-    open_orders_max: Limit | UnsetType | None = UNSET
-
-
-class AccountBody(Struct, forbid_unknown_fields=True):
-    """An account to open."""
-
-    name: str
-    limits: LimitsBody = msgspec.field(default_factory=LimitsBody)
-
-
-class AccountPatch(Struct, forbid_unknown_fields=True):
-    """New limits."""
-
-    limits: LimitsBody
-
-
-class AccountStateBody(Struct, forbid_unknown_fields=True):
-    """The kill switch: `killed` cancels every open order and refuses new ones."""
-
-    state: Literal["active", "killed"]
-
-
-class KeyBody(Struct, forbid_unknown_fields=True):
-    """The scopes of a key to create."""
-
-    scopes: list[Literal["read", "trade", "admin"]]
-
-
-class InstrumentAnswer(Struct, kw_only=True):
-    """An instrument as the directory has it."""
-
-    symbol: str
-    number: int
-    shard: int
-    tick_size: str
-    lot_size: int
-    price_collar: str | None
-    reference_price: str | None
-    state: str
-    position: str | UnsetType = UNSET
-
-
-class LimitsAnswer(Struct):
-    """An account's limits; null is no limit. Notional in dollars."""
-
-    order_quantity_max: int | None
-    order_notional_max: str | None
-    open_orders_max: int | None
-
-
-class KeyAnswer(Struct):
-    """A key, without its secret."""
-
-    key_id: str
-    scopes: list[str]
-    revoked: bool
-
-
-class AccountAnswer(Struct, kw_only=True):
-    """An account as the directory has it."""
-
-    account: int
-    name: str
-    state: str
-    limits: LimitsAnswer
-    keys: list[KeyAnswer]
-    position: str | UnsetType = UNSET
-
-
-class NewKeyAnswer(Struct):
-    """A key as its owner sees it, this once."""
-
-    key_id: str
-    key: str
-    scopes: list[str]
-
-
-class InstrumentsAnswer(Struct):
-    """All instruments."""
-
-    instruments: list[InstrumentAnswer]
-
-
-class AccountsAnswer(Struct):
-    """All accounts."""
-
-    accounts: list[AccountAnswer]
 
 
 LISTING: Final = msgspec.json.Decoder(ListingBody)
@@ -169,40 +63,6 @@ ACCOUNT: Final = msgspec.json.Decoder(AccountBody)
 ACCOUNT_PATCH: Final = msgspec.json.Decoder(AccountPatch)
 ACCOUNT_STATE: Final = msgspec.json.Decoder(AccountStateBody)
 KEY: Final = msgspec.json.Decoder(KeyBody)
-
-
-def _price_or_none(ticks: int) -> str | None:
-    return price_text(ticks) if ticks else None
-
-
-def instrument_answer(entry: InstrumentEntry) -> InstrumentAnswer:
-    """An entry as an answer; a write adds its position."""
-    return InstrumentAnswer(
-        symbol=entry.symbol,
-        number=entry.number,
-        shard=entry.shard,
-        tick_size=price_text(entry.tick_size),
-        lot_size=entry.lot_size,
-        price_collar=_price_or_none(entry.price_collar),
-        reference_price=_price_or_none(entry.reference_price),
-        state=TradingState(entry.state).name.lower(),
-    )
-
-
-def account_answer(entry: AccountEntry) -> AccountAnswer:
-    """An entry as an answer; a write adds its position."""
-    limits = entry.limits
-    return AccountAnswer(
-        account=entry.number,
-        name=entry.name,
-        state="killed" if entry.killed else "active",
-        limits=LimitsAnswer(
-            limits.order_quantity_max or None,
-            _price_or_none(limits.order_notional_max),
-            limits.open_orders_max or None,
-        ),
-        keys=[KeyAnswer(key.key_id, sorted(key.scopes), key.revoked) for key in entry.keys],
-    )
 
 
 async def _change(services: Services, call: Callable[[], Change[T]]) -> Change[T]:

@@ -19,7 +19,6 @@ from api.errors import Problem, problem_of
 from api.keys import TRADE, Caller
 from api.positions import position_text
 from api.rest.answers import BatchAnswer, CommandResult, json_response, refused_result, result_of
-from api.rest.orders import services_of
 from api.rest.writing import (
     WriteError,
     Written,
@@ -28,7 +27,7 @@ from api.rest.writing import (
     pending_result,
     responds_async,
 )
-from api.services import Services
+from api.services import Services, services_of
 from commands.directory.entries import AccountEntry
 from commands.validation import (
     Cancel,

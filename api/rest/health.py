@@ -11,8 +11,7 @@ from starlette.responses import Response
 
 from api.errors import Problem, retry_after
 from api.rest.answers import json_response
-from api.rest.orders import services_of
-from api.services import Services
+from api.services import Services, services_of
 from projections.read_books import BooksUnavailableError
 from projections.read_history import HistoryUnavailableError
 

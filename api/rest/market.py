@@ -15,9 +15,9 @@ from starlette.responses import Response
 from api.errors import behind
 from api.positions import parse_positions
 from api.rest.answers import json_response
-from api.rest.orders import MinPosition, services_of
+from api.rest.orders import MinPosition
 from api.rest.orders_read import time_text, wait_for_history
-from api.services import Services
+from api.services import Services, services_of
 from commands.directory.entries import InstrumentEntry
 from commands.validation import instrument_of, price_text
 from domain.codes import TradingState

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from api.rest.admin import (
+from api.rest.admin_shapes import (
     AccountAnswer,
     AccountBody,
     AccountPatch,
@@ -240,7 +240,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         },
         SubmitBody,
         {"limit": SUBMIT, "market": MARKET},
-        (404, 409, 422, 429),
+        (404, 409, 422),
         prefer=True,
     ),
     ("GET", "/v1/orders"): Operation(
@@ -260,7 +260,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
             ),
             202: (MassCancelAnswer, {"status": 202, "outcome": "pending", "position": "1-140"}),
         },
-        errors=(404, 429),
+        errors=(404,),
         prefer=True,
     ),
     ("POST", "/v1/orders/batch"): Operation(
@@ -268,7 +268,6 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         {200: (BatchAnswer, RESULTS), 202: (BatchAnswer, None)},
         Batch,
         {"three commands": COMMANDS},
-        (429,),
         prefer=True,
     ),
     ("GET", "/v1/orders/{order}"): Operation(
@@ -279,13 +278,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         {200: (CommandAnswer, REPLACED), 202: (CommandAnswer, None)},
         ReplaceBody,
         {"price and total quantity": {"price": "187.3000", "quantity": 80}},
-        (404, 409, 422, 429),
+        (404, 409, 422),
         prefer=True,
     ),
     ("DELETE", "/v1/orders/{order}"): Operation(
         ORDERS,
         {200: (CommandAnswer, CANCELLED), 202: (CommandAnswer, None)},
-        errors=(404, 409, 422, 429),
+        errors=(404, 409, 422),
         prefer=True,
     ),
     ("GET", "/v1/books/{symbol}"): Operation(

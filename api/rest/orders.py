@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from msgspec import UNSET, Struct
 from starlette.responses import Response
 
+from api.errors import Problem, retry_after
 from api.keys import READ, TRADE, Caller
 from api.positions import parse_positions, position_text
 from api.rest.answers import (
@@ -37,7 +38,7 @@ from api.rest.writing import (
     responds_async,
     write,
 )
-from api.services import Services
+from api.services import Services, services_of
 from commands.directory.entries import InstrumentEntry
 from commands.validation import (
     Cancel,
@@ -77,12 +78,6 @@ class ReplaceBody(Struct, forbid_unknown_fields=True):
 
 SUBMIT_DECODER: Final = msgspec.json.Decoder(SubmitBody)
 REPLACE_DECODER: Final = msgspec.json.Decoder(ReplaceBody)
-
-
-def services_of(request: Request) -> Services:
-    """The app's running parts."""
-    services: Services = request.app.state.services
-    return services
 
 
 @router.post("/v1/orders", status_code=201)
@@ -160,7 +155,11 @@ async def _named(
     the address of the command is found so: what becomes of it, the engine decides.
     """
     number = caller.account.number
-    last = services.last_writes.of(number)
+    shards = range(services.settings.shards)
+    # After a restart it is not known where the account last wrote: no later than the logs' ends.
+    last = services.last_writes.of(number) or {
+        shard: services.gateway.written(shard) for shard in shards
+    }
     if not order.startswith(CLIENT_PREFIX):
         if symbol is None and needs_symbol:
             await wait_for_history(services, last)
@@ -241,14 +240,16 @@ async def mass_cancel(
     by_shard = {shard: [record] for shard in shards}
     wait = not responds_async(request)
     done = await gather_writes(services, caller.account.number, by_shard, wait=wait)
-    positions: dict[int, int] = {}
+    positions = {
+        shard: written.receipt.position
+        for shard, written in done.items()
+        if isinstance(written, Written)
+    }
     cancelled = 0
     pending = False
-    for shard, written in done.items():
-        if isinstance(written, Exception):
-            # Sending it again is safe: what is cancelled already is not counted twice.
-            raise written
-        positions[shard] = written.receipt.position
+    for written in done.values():
+        if not isinstance(written, Written):
+            raise _partly_written(positions) if positions else written
         if written.outcomes is None:
             pending = True
         else:
@@ -260,6 +261,12 @@ async def mass_cancel(
         position=position_text(positions),
     )
     return json_response(answer, answer.status)
+
+
+def _partly_written(positions: dict[int, int]) -> Problem:
+    detail = "some shards took this and some did not: send it again, what is cancelled stays so"
+    extra = {"position": position_text(positions)}
+    return Problem(503, "partly_written", detail, headers=retry_after(), extra=extra)
 
 
 @router.get("/v1/orders")

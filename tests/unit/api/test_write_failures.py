@@ -48,6 +48,7 @@ async def test_a_write_that_fails_is_503(
 ) -> None:
     made, client = small
     made.gateway.failures[0] = failure
+    made.gateway.failures[1] = failure
     for method, path, body in (
         ("POST", "/v1/orders", item("S0")),
         ("POST", "/v1/orders/batch", {"commands": [{"op": "submit", **item("S0")}]}),
@@ -110,3 +111,15 @@ async def test_a_mass_cancel_counts_over_all_shards(
         "position": "0-7,1-7",
         "cancelled_count": 10,
     }
+
+
+async def test_a_mass_cancel_that_one_shard_missed_says_so(
+    small: tuple[SmallApp, httpx.AsyncClient],
+) -> None:
+    made, client = small
+    made.gateway.failures[0] = NotWrittenError("disk full")
+    answer = await client.delete("/v1/orders")
+    problem = answer.json()
+    assert (answer.status_code, problem["reason"]) == (503, "partly_written")
+    assert problem["position"] == "1-7"
+    assert int(answer.headers["retry-after"]) >= 1
