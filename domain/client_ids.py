@@ -16,33 +16,38 @@ from mypy_extensions import i64
 
 from domain.tables import BLOCK, LOW, zeros
 
-HIGH_BITS: Final = 0x80808080
+SEVEN_BYTES: Final = 0x00FFFFFFFFFFFFFF
+SEVEN_HIGH_BITS: Final = 0x0080808080808080
+SEVEN_ONES: Final = 0x0001010101010101
+SEVEN_LIFTS: Final = 0x005F5F5F5F5F5F5F  # lifts 0x21 to 0x80
 WORDS: Final[i64] = 4
 SUM_BITS: Final = 0x1FFFFFFFFFFFFFFF
 
 
 def well_formed(data: bytes, at: i64, length: i64) -> bool:
-    """Whether `length` bytes at `at` are printable ASCII (0x21 to 0x7E), padded with NUL to whole
-    words.
+    """Whether `length` bytes at `at` are printable ASCII (0x21 to 0x7E), then NUL to a whole word.
+
+    Seven bytes of each word are looked at together, the eighth alone: no sum passes 2**63.
     """
-    half: i64 = 0
-    one: i64 = 1
-    while length > 0:
-        four = (read_i64_le(data, at) >> half) & LOW
-        used: i64 = LOW
-        if length < 4:
-            used = (one << (length << 3)) - 1
-        wanted = HIGH_BITS & used
-        if four & ~used != 0 or four & HIGH_BITS != 0:
+    while length >= 8:
+        word = read_i64_le(data, at)
+        seven = word & SEVEN_BYTES
+        last = (word >> 56) & 0xFF
+        if (seven | (seven + SEVEN_ONES)) & SEVEN_HIGH_BITS != 0 or last < 0x21 or last > 0x7E:
             return False
-        if ((four + 0x5F5F5F5F) & wanted) != wanted or ((four + 0x01010101) & wanted) != 0:
+        if (seven + SEVEN_LIFTS) & SEVEN_HIGH_BITS != SEVEN_HIGH_BITS:
             return False
-        length -= 4
-        at += half >> 2
-        half = half ^ 32
-    if half == 32 and read_i64_le(data, at) >> 32 != 0:
+        at += 8
+        length -= 8
+    if length == 0:
+        return True
+    word = read_i64_le(data, at)
+    used: i64 = 1
+    used = (used << (length << 3)) - 1
+    wanted = SEVEN_HIGH_BITS & used
+    if word & ~used != 0 or (word | (word + (SEVEN_ONES & used))) & wanted != 0:
         return False
-    return True
+    return (word + (SEVEN_LIFTS & used)) & wanted == wanted
 
 
 def _mix(lane: i64, chunk: i64, factor: i64) -> i64:
@@ -52,7 +57,7 @@ def _mix(lane: i64, chunk: i64, factor: i64) -> i64:
 
 @final
 class ClientIds:
-    """The table. A search leaves its hash in `first` and `second` for the `add` that follows it."""
+    """The table. A search leaves its hash and free slot for the `add` that follows it."""
 
     def __init__(self, salt: bytes) -> None:
         self.live: i64 = 0
@@ -69,6 +74,7 @@ class ClientIds:
         self.seed_4: i64 = (read_i64_le(salt, 8) >> 32) & LOW
         self.first: i64 = 0
         self.second: i64 = 0
+        self.slot: i64 = 0
         # By instrument: its trading day, its ids of that day, and a sum over them that takes part
         # in the state hash.
         self.days: vec[i64] = zeros(1)
@@ -111,9 +117,10 @@ class ClientIds:
         h3 = _mix(h3, h2, 0x5BE0CD19)
         self.first = h1 | ((h2 & 0x7FFFFFFF) << 32)
         self.second = h3 | ((h4 & 0x7FFFFFFF) << 32)
-        return self._search()
+        return self.seek()
 
-    def _search(self) -> i64:
+    def seek(self) -> i64:
+        """Entry of the id whose hash is in `first` and `second`, or -1."""
         index = self.index
         mask = self.mask
         mark = self.first >> 32
@@ -121,6 +128,7 @@ class ClientIds:
         while True:
             word = index[slot]
             if word == 0:
+                self.slot = slot
                 return -1
             if word >> 32 == mark:
                 entry = (word & LOW) - 1
@@ -140,6 +148,7 @@ class ClientIds:
         """Remember the id that `find` just missed."""
         if self.used >= (self.mask + 1) * 3:
             self._rebuild()
+            self.seek()
         entry = self.used
         if entry == len(self.entries):
             self.entries = extend(self.entries, self.block)
@@ -150,7 +159,7 @@ class ClientIds:
         entries[entry + 2] = order_id
         day = self.days[instrument] & 0x7FFF
         entries[entry + 3] = (digest << 32) | instrument | (day << 16)
-        self._point(entry, self.first)
+        self.index[self.slot] = ((self.first >> 32) << 32) | (entry + 1)
         self.live += 1
         self.counts[instrument] = self.counts[instrument] + 1
         self.sums[instrument] = self.mixed(instrument, self.first, self.second, order_id, digest)

@@ -258,11 +258,12 @@ class Exchange:
         if state > CLOSED:
             return INVALID_TRADING_STATE
         book = instrument * INSTRUMENT_ROW
-        states = state | (books.instruments[book + STATE] << 8)
+        before = books.instruments[book + STATE]
+        states = state | (before << 8)
         books.instruments[book + STATE] = state
         sequence = books.next_sequence(instrument)
         write_state_changed(books.out, books.command_index, states, instrument, sequence)
-        if state == CLOSED:
+        if state == CLOSED and before != CLOSED:
             cancel_book(books, instrument, BOTH_SIDES, ORDER_EXPIRED, AT_CLOSE)
             books.client_ids.close(instrument)
         return 0

@@ -247,5 +247,6 @@ def _read_client_ids(ids: ClientIds, data: bytes, at: i64) -> None:
             raise SnapshotError("the snapshot's client order ids are damaged")
         ids.first = read_i64_le(data, at)
         ids.second = read_i64_le(data, at + 8)
+        ids.seek()
         ids.add(read_i64_le(data, at + 16), rest >> 32, instrument)
         at += 32
