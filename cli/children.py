@@ -96,23 +96,32 @@ class Child:
     def tend(self, say: Callable[[str], None]) -> bool:
         """Notice a death, and start again when its pause is over. True where it was started."""
         if self._process is None:
-            if time.monotonic() < self._start_again_at:
-                return False
-            self.restarts += 1
-            self.start()
-            return True
+            return self._start_again(say)
         code = self._process.poll()
         if code is None:
             return False
         if time.monotonic() - self._started_at > HEALTHY_AFTER_S:
             self._pause_s = PAUSE_FIRST_S
         said = last_line(self.log_path, self._log_began)
-        reason = f"{how_it_ended(code)}{': ' + said if said and code > 0 else ''}"
-        say(f"{self.name} {reason}; starting it again in {self._pause_s:.1f} s")
         self._process = None
+        self._pause(say, f"{how_it_ended(code)}{': ' + said if said and code > 0 else ''}")
+        return False
+
+    def _start_again(self, say: Callable[[str], None]) -> bool:
+        if time.monotonic() < self._start_again_at:
+            return False
+        try:
+            self.start()
+        except OSError as error:
+            self._pause(say, f"could not be started: {error}")
+            return False
+        self.restarts += 1
+        return True
+
+    def _pause(self, say: Callable[[str], None], reason: str) -> None:
+        say(f"{self.name} {reason}; starting it again in {self._pause_s:.1f} s")
         self._start_again_at = time.monotonic() + self._pause_s
         self._pause_s = min(PAUSE_MAX_S, self._pause_s * 2)
-        return False
 
     def ask_to_stop(self) -> None:
         """SIGTERM: the role finishes what it holds and ends."""

@@ -7,6 +7,7 @@ SIGHUP everything is stopped, on a second one at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -23,12 +24,13 @@ from cli import bootstrap
 from cli.addresses import NoPortError, free_port, is_ready, url_of
 from cli.children import Child
 from cli.run_state import AlreadyRunningError, ExchangeState, ProcessMark, RunFolder
-from cli.servers import EmbeddedPostgres, EmbeddedRedis
+from cli.servers import EmbeddedPostgres, EmbeddedRedis, ServerError
 from cli.settings import Settings
 from cli.ticker import TradeTicker
 from commands.directory.application import Directory, DirectoryApplication, sqlite_environment
 
 Say = Callable[[str], None]
+log = logging.getLogger("crossbook.supervisor")
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROLES: Final = ("matching", "projections", "api")
@@ -79,7 +81,8 @@ class Supervisor:
     def __init__(self, settings: Settings, say: Say) -> None:
         self.settings = settings
         self.folder = RunFolder(settings.data_dir)
-        self._say = say
+        self._print = say
+        self._output_closed = False
         self._children: dict[str, Child] = {}
         self._redis: EmbeddedRedis | None = None
         self._postgres: EmbeddedPostgres | None = None
@@ -98,6 +101,15 @@ class Supervisor:
                 return self._serve(signals)
         finally:
             signals.restore()
+
+    def _say(self, text: str) -> None:
+        """Print a line. A reader that went away stops the exchange; a full disk does not."""
+        try:
+            self._print(text)
+        except BrokenPipeError:
+            self._output_closed = True
+        except OSError:
+            log.debug("not printed: %s", text)
 
     def _already_running(self) -> int:
         state = self.folder.wait_for_state(LEFTOVER_WAIT_S)
@@ -210,7 +222,7 @@ class Supervisor:
         ticker = TradeTicker(self._state.postgres_dsn)
         next_line = next_check = time.monotonic()
         try:
-            while not signals.count:
+            while not signals.count and not self._output_closed:
                 self._tend()
                 now = time.monotonic()
                 if now >= next_check:
@@ -228,13 +240,19 @@ class Supervisor:
     def _tend(self) -> None:
         started = [child.tend(self._say) for child in self._children.values()]
         if any(started):
-            self._write_state()
+            try:
+                self._write_state()
+            except OSError as error:  # a full disk: what runs goes on
+                self._say(f"{self.folder.state_path} could not be written: {error}")
 
     def _tend_servers(self) -> None:
         for name, server in (("redis", self._redis), ("postgres", self._postgres)):
             if server is not None and server.pid is None:
                 self._say(f"{name} ended; starting it again")
-                server.start()
+                try:
+                    server.start()
+                except (ServerError, OSError) as error:
+                    self._say(f"{name}: {error}")
 
     def _write_state(self) -> None:
         assert self._state is not None
@@ -282,11 +300,17 @@ class Supervisor:
 
     def _stop_servers(self) -> None:
         servers = [server for server in (self._redis, self._postgres) if server is not None]
-        threads = [threading.Thread(target=server.stop) for server in servers]
+        threads = [threading.Thread(target=self._stop_server, args=(each,)) for each in servers]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def _stop_server(self, server: EmbeddedRedis | EmbeddedPostgres) -> None:
+        try:
+            server.stop()
+        except (ServerError, OSError) as error:
+            self._say(str(error))
 
 
 def end_leftover_roles(folder: RunFolder, say: Say) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 TRADES_SHOWN = 4
+PATIENCE = "-c statement_timeout=1000"  # a line is not worth a wait: the supervisor has work
 TRADES_SINCE = """
 SELECT i.symbol, t.price_ticks, t.quantity, t.aggressor_side, t.executed_at_ns, count(*) OVER ()
 FROM history.trades t JOIN history.instruments i USING (instrument)
@@ -50,7 +51,9 @@ class TradeTicker:
 
     def _rows(self) -> list[tuple[Any, ...]]:
         if self._connection is None:
-            self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=2)
+            self._connection = psycopg.connect(
+                self._dsn, autocommit=True, connect_timeout=2, options=PATIENCE
+            )
         return self._connection.execute(TRADES_SINCE, [self._since_ns, TRADES_SHOWN]).fetchall()
 
 
