@@ -1,9 +1,9 @@
 """Runs a benchmark several times and keeps its figures, with the machine and the commit.
 
-    python -m benchmarks.record NAME RUNS -- python -m benchmarks.pipeline --mode embedded --seconds 20
+    python -m benchmarks.record NAME RUNS -- COMMAND…
 
-The benchmark prints JSON lines. Lines are matched by their text fields across the runs, every number
-becomes minimum, median and maximum, and the result replaces benchmarks/results/NAME.json.
+The benchmark prints JSON lines. Lines are matched by their place, every number becomes minimum,
+median and maximum over the runs, and the result replaces benchmarks/results/NAME.json.
 """
 
 from __future__ import annotations
