@@ -73,14 +73,16 @@ def drive_sinks(
 ) -> None:
     """Drive each follower in a thread of its own until `stop`.
 
+    Raises what a sink failed of unforeseen, once all have stopped.
     `transient` are the store errors after which a step is tried again; `prepare` runs before a
     follower's first step and after each error (to load an empty store from a snapshot)."""
     receiver = WakeReceiver(run_dir, "projections")
+    failures: list[BaseException] = []
     news = [threading.Event() for _ in followers]
     threads = [
         threading.Thread(
-            target=_drive_sink,
-            args=(follower, event, run_dir, stop, transient, prepare),
+            target=_drive_or_fail,
+            args=(follower, event, run_dir, stop, transient, prepare, failures),
             name=f"{follower.sink.name}-{follower.source.shard}",
         )
         for follower, event in zip(followers, news, strict=True)
@@ -101,6 +103,26 @@ def drive_sinks(
         for thread in threads:
             thread.join()
         receiver.close()
+    if failures:
+        raise failures[0]
+
+
+def _drive_or_fail(
+    follower: Follower,
+    news: threading.Event,
+    run_dir: Path,
+    stop: threading.Event,
+    transient: tuple[type[BaseException], ...],
+    prepare: Callable[[Follower], None],
+    failures: list[BaseException],
+) -> None:
+    """An unforeseen error ends every sink of the process: half a role alive would hide it."""
+    try:
+        _drive_sink(follower, news, run_dir, stop, transient, prepare)
+    except BaseException as error:  # noqa: BLE001 - it is raised again by the main thread
+        log.critical("%s, shard %d failed", follower.sink.name, follower.source.shard)
+        failures.append(error)
+        stop.set()
 
 
 def _drive_sink(

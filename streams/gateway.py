@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventsourcing.persistence import PersistenceError
+
 from commands.protocols import BehindError, NotWrittenError, Receipt
 from commands.sequencer import Limits, Sequencer
 from domain.batch import EventBatch
@@ -105,7 +107,7 @@ class EmbeddedGateway:
         self._shards = [self._open(commands, log_dir, batching) for commands in self.command_logs]
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._wake.fileno(), self._on_wake)
-        self._poller = self._loop.create_task(self._poll())
+        self.poller = self._loop.create_task(self._poll(), name="gateway")
 
     def _open(self, commands: SQLiteCommandLog, log_dir: Path, batching: Limits) -> _Shard:
         number = commands.shard
@@ -208,13 +210,16 @@ class EmbeddedGateway:
         """Wakes are hints: look now and then without one."""
         while True:
             await asyncio.sleep(POLL_S)
-            for shard in range(len(self._shards)):
-                self._read(shard)
-            self._on_wake()
+            try:
+                for shard in range(len(self._shards)):
+                    self._read(shard)
+                self._on_wake()
+            except PersistenceError as error:
+                log.warning("the event log cannot be read: %r", error)
 
     async def close(self) -> None:
         """Write what waits, then release everything."""
-        self._poller.cancel()
+        self.poller.cancel()
         for own in self._shards:
             await own.sequencer.close()
             own.events.close()

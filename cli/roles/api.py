@@ -26,6 +26,8 @@ from streams.clock import run_clock
 from streams.directory_follower import DirectoryFollower
 from streams.gateway import EmbeddedGateway, GatewayLimits
 
+Tasks = set[asyncio.Task[None]]
+
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: the role decides when to stop."""
@@ -53,8 +55,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 @contextlib.asynccontextmanager
-async def services_of(settings: Settings) -> AsyncIterator[tuple[Services, EmbeddedGateway]]:
-    """The running parts behind the API, and the gateway; closed in order at the end."""
+async def services_of(settings: Settings) -> AsyncIterator[tuple[Services, Tasks]]:
+    """The running parts behind the API, and the tasks beside it, none of which may end.
+
+    Everything is closed, in order, at the end.
+    """
     dsn = required(settings.postgres_dsn, "POSTGRES_DSN")
     url = required(settings.redis_url, "REDIS_URL")
     gateway = EmbeddedGateway(
@@ -74,7 +79,16 @@ async def services_of(settings: Settings) -> AsyncIterator[tuple[Services, Embed
     view = DirectoryView(application)
     await asyncio.to_thread(view.refresh)
     follower = DirectoryFollower(application, gateway, gateway.command_logs)
-    tasks = [asyncio.create_task(follower.run()), asyncio.create_task(view.run())]
+    clock_stop = threading.Event()
+    clock = asyncio.to_thread(
+        run_clock, gateway, settings.shards, settings.clock_interval_ms, clock_stop
+    )
+    ticking = asyncio.create_task(clock, name="clock")
+    tasks = {
+        asyncio.create_task(follower.run(), name="directory follower"),
+        asyncio.create_task(view.run(), name="directory view"),
+        gateway.poller,
+    }
     books = BookReader(url)
     history = HistoryReader(dsn)
     await history.open()
@@ -95,11 +109,12 @@ async def services_of(settings: Settings) -> AsyncIterator[tuple[Services, Embed
         ),
     )
     try:
-        yield services, gateway
+        yield services, {*tasks, ticking}
     finally:
+        clock_stop.set()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, ticking, return_exceptions=True)
         await gateway.close()
         await books.close()
         await history.close()
@@ -112,7 +127,7 @@ async def _wait_for(stop: threading.Event) -> None:
 
 
 async def _serve(settings: Settings, stop: threading.Event) -> None:
-    async with services_of(settings) as (services, gateway):
+    async with services_of(settings) as (services, tasks):
         config = uvicorn.Config(
             create_app(services),
             host=settings.host,
@@ -124,19 +139,13 @@ async def _serve(settings: Settings, stop: threading.Event) -> None:
             timeout_graceful_shutdown=2,
         )
         server = _Server(config)
-        clock_stop = threading.Event()
-        clock = threading.Thread(
-            target=run_clock,
-            args=(gateway, settings.shards, settings.clock_interval_ms, clock_stop),
-            name="clock",
+        serving = asyncio.create_task(server.serve(), name="server")
+        stopping = asyncio.create_task(_wait_for(stop), name="stop")
+        ended, _ = await asyncio.wait(
+            {stopping, serving, *tasks}, return_when=asyncio.FIRST_COMPLETED
         )
-        clock.start()
-        serving = asyncio.create_task(server.serve())
-        try:
-            stopping = asyncio.create_task(_wait_for(stop))
-            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            clock_stop.set()
-            server.should_exit = True
-            await serving
-            await asyncio.to_thread(clock.join)
+        server.should_exit = True
+        await serving
+        for task in ended - {stopping, serving}:
+            task.result()
+            raise RuntimeError(f"the {task.get_name()} ended")
