@@ -44,36 +44,52 @@ class _Request:
 
 
 @dataclass
-class _Batch:
+class Batch:
+    """What is written together, and as what: `number` is `session`'s next."""
+
+    session: bytes
+    number: int
     requests: list[_Request] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
 
 
-class Sequencer:
-    """One shard's writer in one gateway process: a session of its own.
+def random_session() -> bytes:
+    """A session that nobody else has."""
+    return uuid4().bytes
 
-    `on_written(position)` is called from the writer thread after each durable batch (to wake the
-    matcher)."""
+
+class SequencerCore:
+    """One shard's writer in one gateway process, a session of its own, without a thread.
+
+    Whoever drives it calls `take`, `write_out` and `settle` in turn, one batch at a time;
+    `on_written(position)` is called in `settle`, after each durable batch (to wake the matcher).
+    """
 
     def __init__(
-        self, log_: CommandLog, *, limits: Limits, on_written: Callable[[int], None]
+        self,
+        log_: CommandLog,
+        *,
+        limits: Limits,
+        on_written: Callable[[int], None],
+        clock_ns: Callable[[], int] = time.time_ns,
+        new_session: Callable[[], bytes] = random_session,
     ) -> None:
         self.shard = log_.shard
         self._log = log_
         self._limits = limits
         self._on_written = on_written
-        self.session = uuid4().bytes
+        self._clock_ns = clock_ns
+        self._new_session = new_session
+        self.session = new_session()
         self._batch_number = 0
         self._pending: deque[_Request] = deque()
         self._pending_commands = 0
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self.last_position = 0
-        self._thread = threading.Thread(
-            target=self._run, name=f"sequencer-{self.shard}", daemon=True
-        )
-        self._thread.start()
+
+    # --- any thread of the gateway ----------------------------------------------------------------
 
     async def write(self, records: Sequence[bytes]) -> Receipt:
         """Append command records and return once they are durable.
@@ -85,48 +101,37 @@ class Sequencer:
         if not records or len(records) > self._limits.batch_commands_max or size > room:
             raise ValueError(f"{len(records)} commands of {size} bytes do not fit one batch")
         future: asyncio.Future[Receipt] = self._loop.create_future()
-        with self._condition:
+        with self._lock:
             if self._closing:
                 raise NotWrittenError("the gateway is shutting down")
             if self._pending_commands + len(records) > self._limits.pending_commands_max:
                 raise NotWrittenError("too many commands wait to be written")
             self._pending.append(_Request(records, size, future))
             self._pending_commands += len(records)
-            self._condition.notify()
+            self._arrived()
         return await future
 
     def renew_session(self) -> None:
         """Begin a new session: the engine no longer knows this one."""
-        with self._condition:
-            self._new_session()
+        with self._lock:
+            self._renew()
 
-    def _new_session(self) -> None:
-        self.session = uuid4().bytes
+    def _renew(self) -> None:
+        self.session = self._new_session()
         self._batch_number = 0
 
-    async def close(self) -> None:
-        """Write what waits, then stop."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
-        await asyncio.to_thread(self._thread.join)
+    def _arrived(self) -> None:
+        """There is something to take. Called under the lock."""
 
-    # --- the writer thread ------------------------------------------------------------------------
+    # --- the driver -------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                while not self._pending and not self._closing:
-                    self._condition.wait()
-                if not self._pending:
-                    return
-                batch = self._gather()
-                session = self.session
-                number = self._batch_number + 1
-            self._write(batch, session, number)
+    def take(self) -> Batch | None:
+        """The next batch: all that waits, up to the limits; None where nothing does."""
+        with self._lock:
+            return self._gather() if self._pending else None
 
-    def _gather(self) -> _Batch:
-        batch = _Batch()
+    def _gather(self) -> Batch:
+        batch = Batch(self.session, self._batch_number + 1)
         size = COMMAND_HEADER_BYTES
         while self._pending:
             request = self._pending[0]
@@ -143,50 +148,91 @@ class Sequencer:
             size += request.size
         return batch
 
-    def _write(self, batch: _Batch, session: bytes, number: int) -> None:
+    def write_out(self, batch: Batch) -> int | Exception:
+        """Append the batch: its position, or what its writers are to be told. Blocks."""
         try:
-            encoded = encode_batch(session, number, time.time_ns(), batch.records)
-            position = self._append(session, number, encoded)
+            encoded = encode_batch(batch.session, batch.number, self._clock_ns(), batch.records)
+            return self._append(batch, encoded)
         except (NotWrittenError, OutcomeUnknownError) as error:
-            self._answer(batch, None, error)
-            return
-        with self._condition:
-            if self.session == session:
-                self._batch_number = number
-        self.last_position = max(self.last_position, position)
-        self._on_written(position)
-        self._answer(batch, position, None)
+            return error
 
-    def _append(self, session: bytes, number: int, encoded: bytes) -> int:
+    def _append(self, batch: Batch, encoded: bytes) -> int:
         """Append one batch; after a failure, ask the log itself whether it took it."""
         try:
-            return self._log.append(session, number, encoded)
+            return self._log.append(batch.session, batch.number, encoded)
         except (PersistenceError, IntegrityError) as error:
             failure = error
-        log.error("batch %d of session %s: %r", number, session.hex(), failure)
+        log.error("batch %d of session %s: %r", batch.number, batch.session.hex(), failure)
         try:
-            position = self._log.position_of(session, number)
+            position = self._log.position_of(batch.session, batch.number)
         except PersistenceError as error:
-            with self._condition:
-                self._new_session()
             raise OutcomeUnknownError("the log does not answer") from error
         if position is None:
             raise NotWrittenError(f"the log refused the write: {failure}") from failure
         return position
 
-    def _answer(self, batch: _Batch, position: int | None, error: Exception | None) -> None:
+    def settle(self, batch: Batch, result: int | Exception) -> None:
+        """Go on from a batch, and answer all who wait for it.
+
+        Its number is free again where the log is known not to have it; where nobody knows, the
+        session ends.
+        """
+        with self._lock:
+            if self.session == batch.session:
+                if isinstance(result, int):
+                    self._batch_number = batch.number
+                elif isinstance(result, OutcomeUnknownError):
+                    self._renew()
+        if isinstance(result, int):
+            self.last_position = max(self.last_position, result)
+            self._on_written(result)
         try:
-            self._loop.call_soon_threadsafe(self._resolve, batch, position, error)
+            self._loop.call_soon_threadsafe(self._resolve, batch, result)
         except RuntimeError:
             log.warning("the event loop closed before %d answers", len(batch.requests))
 
-    def _resolve(self, batch: _Batch, position: int | None, error: Exception | None) -> None:
+    def _resolve(self, batch: Batch, result: int | Exception) -> None:
         first = 0
         for request in batch.requests:
             count = len(request.records)
             if not request.future.done():
-                if position is not None:
-                    request.future.set_result(Receipt(self.shard, position, first, count))
-                elif error is not None:
-                    request.future.set_exception(error)
+                if isinstance(result, int):
+                    request.future.set_result(Receipt(self.shard, result, first, count))
+                else:
+                    request.future.set_exception(result)
             first += count
+
+
+class Sequencer(SequencerCore):
+    """A sequencer that writes in a thread of its own."""
+
+    def __init__(
+        self, log_: CommandLog, *, limits: Limits, on_written: Callable[[int], None]
+    ) -> None:
+        super().__init__(log_, limits=limits, on_written=on_written)
+        self._news = threading.Condition(self._lock)
+        self._thread = threading.Thread(
+            target=self._run, name=f"sequencer-{self.shard}", daemon=True
+        )
+        self._thread.start()
+
+    def _arrived(self) -> None:
+        self._news.notify()
+
+    async def close(self) -> None:
+        """Write what waits, then stop."""
+        with self._lock:
+            self._closing = True
+            self._news.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                while not self._pending and not self._closing:
+                    self._news.wait()
+                if not self._pending:
+                    return
+            batch = self.take()
+            if batch is not None:
+                self.settle(batch, self.write_out(batch))
