@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -26,14 +27,16 @@ def run_shown(
     rate: float,
     seed: int,
     duration_s: float | None,
-) -> Totals:
+) -> None:
     """Simulate until the duration is over or Ctrl-C, and print a summary."""
-    return asyncio.run(_run(url, key, list(symbols), rate, seed, duration_s))
+    # Without a duration, Ctrl-C is how it ends; the summary has been printed by then.
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(url, key, list(symbols), rate, seed, duration_s))
 
 
 async def _run(
     url: str, key: str, symbols: list[str], rate: float, seed: int, duration_s: float | None
-) -> Totals:
+) -> None:
     run = f"{time.time_ns() // 1_000_000:x}"
     async with AsyncCrossbook(url, key, retries=PATIENCE) as exchange:
         simulation = Simulation(exchange, rate=rate, seed=seed, run=run, symbols=symbols, say=print)
@@ -46,7 +49,6 @@ async def _run(
         finally:
             print(summary(simulation.totals))
         await flow
-    return simulation.totals
 
 
 async def _show(simulation: Simulation, flow: asyncio.Task[None]) -> None:
