@@ -1,5 +1,5 @@
-"""The gateway of one API process on the embedded log: writes through sequencers, learns outcomes
-from the event log.
+"""The gateway of one API process: writes through sequencers, learns outcomes from the event log.
+`LogGateway` is all of it but files, sockets and threads, which `EmbeddedGateway` adds.
 
 Guarantees: an outcome is told only from the event log; the memory of recent outcomes, the waiters
 and the lag are bounded; a session that the engine has forgotten is replaced by a new one and its
@@ -13,23 +13,33 @@ import itertools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from eventsourcing.persistence import PersistenceError
 
-from commands.protocols import BehindError, NotWrittenError, Receipt
-from commands.sequencer import Limits, Sequencer
+from commands.protocols import BehindError, CommandLog, NotWrittenError, Receipt
+from commands.sequencer import Limits, Sequencer, SequencerCore
 from domain.batch import EventBatch
 from domain.codes import APPLIED
 from domain.outcomes import Outcome, outcomes_of
 from domain.wire import encode_batch
+from streams.follower import EventSource
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
 from streams.wake import WakeReceiver, WakeSender
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25
+
+
+class ShardLog(CommandLog, Protocol):
+    """A command log that tells where it ends."""
+
+    def head(self) -> int:
+        """The last position, 0 where the log is empty."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,42 +92,40 @@ class ProgressBoard:
             return self._at.get(key, 0) >= position
 
 
-class _Shard:
-    """One shard as this gateway sees it."""
+class GatewayShard:
+    """One shard as a gateway sees it."""
 
-    def __init__(self, sequencer: Sequencer, events: SQLiteEventLog) -> None:
+    def __init__(self, commands: ShardLog, sequencer: SequencerCore, events: EventSource) -> None:
+        self.commands = commands
         self.sequencer = sequencer
         self.events = events
         self.matched = events.tail().position
         self.sessions = {sequencer.session}
         self.results: OrderedDict[int, EventBatch] = OrderedDict()
+        sequencer.last_position = commands.head()
 
 
-class EmbeddedGateway:
-    """The `Gateway` of commands.protocols over SQLite logs; `progress` is its `Progress`."""
+class LogGateway:
+    """The `Gateway` of commands.protocols over the logs of each shard, whatever they are;
+    `progress` is its `Progress`. `tell(shard, position)` wakes the matcher. Made in a running loop.
+
+    Whoever has it runs `poll`, and passes on what the wakes say to `hear`.
+    """
 
     def __init__(
-        self, log_dir: Path, run_dir: Path, shards: int, *, limits: GatewayLimits, batching: Limits
+        self,
+        shards: Sequence[GatewayShard],
+        *,
+        limits: GatewayLimits,
+        tell: Callable[[int, int], None],
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._limits = limits
-        self._wake = WakeReceiver(run_dir, "api")
-        self._sender = WakeSender(run_dir)
         self.progress = ProgressBoard()
-        self.command_logs = [SQLiteCommandLog(log_dir, shard) for shard in range(shards)]
-        self._shards = [self._open(commands, log_dir, batching) for commands in self.command_logs]
+        self._shards = shards
+        self._limits = limits
+        self._tell = tell
+        self._clock_ns = clock_ns
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._wake.fileno(), self._on_wake)
-        self.poller = self._loop.create_task(self._poll(), name="gateway")
-
-    def _open(self, commands: SQLiteCommandLog, log_dir: Path, batching: Limits) -> _Shard:
-        number = commands.shard
-
-        def on_written(position: int) -> None:
-            self._sender.send("matching", "commands", number, position)
-
-        sequencer = Sequencer(commands, limits=batching, on_written=on_written)
-        sequencer.last_position = commands.head()
-        return _Shard(sequencer, SQLiteEventLog(log_dir, number))
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -137,11 +145,11 @@ class EmbeddedGateway:
 
         Raises IntegrityError where the log has it already, PersistenceError where the log failed.
         """
-        batch = encode_batch(session, batch_number, time.time_ns(), records)
-        position = self.command_logs[shard].append(session, batch_number, batch)
-        sequencer = self._shards[shard].sequencer
-        sequencer.last_position = max(sequencer.last_position, position)
-        self._sender.send("matching", "commands", shard, position)
+        own = self._shards[shard]
+        batch = encode_batch(session, batch_number, self._clock_ns(), records)
+        position = own.commands.append(session, batch_number, batch)
+        own.sequencer.last_position = max(own.sequencer.last_position, position)
+        self._tell(shard, position)
         return position
 
     async def outcomes(self, receipt: Receipt, wait_s: float) -> list[Outcome] | None:
@@ -174,9 +182,12 @@ class EmbeddedGateway:
 
     # --- learning ---------------------------------------------------------------------------------
 
-    def _on_wake(self) -> None:
+    def hear(self, wakes: Iterable[tuple[str, int, int]]) -> None:
+        """Take in what wakes say, each (topic, shard, position): what the matcher did is read from
+        the event log, how far a sink got is believed.
+        """
         shards = set()
-        for topic, shard, position in self._wake.drain():
+        for topic, shard, position in wakes:
             if topic == "events":
                 shards.add(shard)
             else:
@@ -198,7 +209,7 @@ class EmbeddedGateway:
         if len(batches) == self._limits.read_batches_max:
             self._loop.call_soon(self._read, shard)
 
-    def _keep(self, own: _Shard, batch: EventBatch) -> None:
+    def _keep(self, own: GatewayShard, batch: EventBatch) -> None:
         own.results[batch.position] = batch
         if len(own.results) > self._limits.outcomes_kept:
             own.results.popitem(last=False)
@@ -206,23 +217,62 @@ class EmbeddedGateway:
             log.error("the engine has forgotten session %s: a new one begins", batch.header.session)
             own.sequencer.renew_session()
 
-    async def _poll(self) -> None:
-        """Wakes are hints: look now and then without one."""
+    async def poll(self) -> None:
+        """Wakes are hints: look now and then without one. Runs until cancelled."""
         while True:
             await asyncio.sleep(POLL_S)
             try:
-                for shard in range(len(self._shards)):
-                    self._read(shard)
-                self._on_wake()
+                self.look()
             except PersistenceError as error:
                 log.warning("the event log cannot be read: %r", error)
+
+    def look(self) -> None:
+        """Take in what is new, told or not. Raises PersistenceError."""
+        for shard in range(len(self._shards)):
+            self._read(shard)
+
+
+class EmbeddedGateway(LogGateway):
+    """A gateway on SQLite logs: its sequencers' threads, its mailbox, its poller."""
+
+    def __init__(
+        self, log_dir: Path, run_dir: Path, shards: int, *, limits: GatewayLimits, batching: Limits
+    ) -> None:
+        self._wake = WakeReceiver(run_dir, "api")
+        self._sender = WakeSender(run_dir)
+        self.command_logs = [SQLiteCommandLog(log_dir, shard) for shard in range(shards)]
+        self._event_logs = [SQLiteEventLog(log_dir, shard) for shard in range(shards)]
+        self._sequencers = [self._sequencer(commands, batching) for commands in self.command_logs]
+        opened = zip(self.command_logs, self._sequencers, self._event_logs, strict=True)
+        own = [GatewayShard(*each) for each in opened]
+        super().__init__(own, limits=limits, tell=self._wake_matcher)
+        self._loop.add_reader(self._wake.fileno(), self._on_wake)
+        self.poller = self._loop.create_task(self.poll(), name="gateway")
+
+    def _sequencer(self, commands: SQLiteCommandLog, batching: Limits) -> Sequencer:
+        def on_written(position: int) -> None:
+            self._wake_matcher(commands.shard, position)
+
+        return Sequencer(commands, limits=batching, on_written=on_written)
+
+    def _wake_matcher(self, shard: int, position: int) -> None:
+        self._sender.send("matching", "commands", shard, position)
+
+    def look(self) -> None:
+        """See `LogGateway.look`; a wake that was missed is taken in as well."""
+        super().look()
+        self._on_wake()
+
+    def _on_wake(self) -> None:
+        self.hear(self._wake.drain())
 
     async def close(self) -> None:
         """Write what waits, then release everything."""
         self.poller.cancel()
-        for own in self._shards:
-            await own.sequencer.close()
-            own.events.close()
+        for sequencer in self._sequencers:
+            await sequencer.close()
+        for events in self._event_logs:
+            events.close()
         for commands in self.command_logs:
             commands.close()
         self._loop.remove_reader(self._wake.fileno())
