@@ -7,6 +7,7 @@ SIGHUP everything is stopped, on a second one at once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -286,6 +287,8 @@ class Supervisor:
             child.kill()
         self._stop_servers()
         self.folder.clear_state()
+        with contextlib.suppress(OSError):  # sockets of servers that would not stop stay
+            self.settings.run_dir.rmdir()
         self._say("stopped")
 
     def _stop_children(self, names: tuple[str, ...]) -> None:
