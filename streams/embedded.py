@@ -11,16 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from domain.batch import SinkError
+from streams.drivers import GO_ON, IDLE_S, MatcherDriver, SinkDriver
 from streams.follower import Follower
 from streams.matcher import Matcher
 from streams.wake import WakeReceiver, WakeSender
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 0.5
-MAILBOX_FULL_S = 0.005
-RETRY_S_MIN, RETRY_S_MAX = 0.05, 2.0
 CATCH_UP_SAYS_EVERY_S = 5.0
 
 
@@ -43,24 +40,16 @@ def drive_matchers(matchers: Sequence[Matcher], run_dir: Path, stop: threading.E
     try:
         for matcher in matchers:
             matcher.recover(progress)
-        untold: set[Matcher] = set()
+        driver = MatcherDriver(matchers, sender)
         while not stop.is_set():
-            moved = [matcher for matcher in matchers if matcher.step()]
-            untold = {each for each in untold.union(moved) if not _tell(sender, each)}
-            if not moved:
-                receiver.wait(MAILBOX_FULL_S if untold else IDLE_S)
+            pause = driver.turn()
+            if pause is not GO_ON:
+                receiver.wait(pause.seconds)
                 for _ in receiver.drain():
                     pass
     finally:
         receiver.close()
         sender.close()
-
-
-def _tell(sender: WakeSender, matcher: Matcher) -> bool:
-    """Wake those who read the event log; False where a mailbox was full."""
-    shard, position = matcher.shard, matcher.exchange.position
-    told = [sender.send(name, "events", shard, position) for name in ("api", "projections")]
-    return all(told)
 
 
 def drive_sinks(
@@ -134,33 +123,10 @@ def _drive_sink(
     prepare: Callable[[Follower], None],
 ) -> None:
     sender = WakeSender(run_dir)
-    name, shard = follower.sink.name, follower.source.shard
-    retry_s = RETRY_S_MIN
-    prepared = told = False
+    driver = SinkDriver(follower, sender, transient=transient, prepare=prepare)
     while not stop.is_set():
         news.clear()
-        try:
-            if not prepared:
-                prepare(follower)
-                prepared = True
-            moved = follower.step()
-            prepared = not follower.is_lost
-        except SinkError as error:
-            log.critical("%s, shard %d stopped: %s", name, shard, error)
-            stop.wait(RETRY_S_MAX)
-            follower.forget()
-            prepared = False
-            continue
-        except transient as error:
-            log.warning("%s, shard %d: %r; trying again in %.2f s", name, shard, error, retry_s)
-            follower.forget()
-            prepared = False
-            stop.wait(retry_s)
-            retry_s = min(retry_s * 2, RETRY_S_MAX)
-            continue
-        retry_s = RETRY_S_MIN
-        if moved or not told:
-            told = sender.send("api", name, shard, follower.position)
-        if not moved:
-            news.wait(IDLE_S if told else MAILBOX_FULL_S)
+        pause = driver.turn()
+        if pause is not GO_ON:
+            (news if pause.until_news else stop).wait(pause.seconds)
     sender.close()

@@ -1,0 +1,121 @@
+"""What a role does in one turn, without threads, sockets or time; `streams.embedded` adds those.
+
+Guarantees: a turn never waits; it says for how long whoever drives it should, and what ends that
+wait early."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.batch import SinkError
+from streams.follower import Follower
+from streams.matcher import Matcher
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.5
+MAILBOX_FULL_S = 0.005
+RETRY_S_MIN, RETRY_S_MAX = 0.05, 2.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """How long to wait before the next turn; `until_news`: or until a wake comes."""
+
+    seconds: float
+    until_news: bool = True
+
+
+GO_ON = Pause(0.0)
+
+
+class Waker(Protocol):
+    """How a role wakes another."""
+
+    def send(self, name: str, topic: str, shard: int, position: int) -> bool:
+        """Wake `name`; False where its mailbox is full."""
+        ...
+
+
+class MatcherDriver:
+    """Drives every shard's matcher of one process, from where `Matcher.recover` left it.
+
+    Errors pass through: the matchers are then ahead of their event logs, and of no more use."""
+
+    def __init__(self, matchers: Sequence[Matcher], waker: Waker) -> None:
+        self._matchers = matchers
+        self._waker = waker
+        self._untold: list[Matcher] = []
+
+    def turn(self) -> Pause:
+        """Step every matcher once and tell who reads the event log."""
+        moved = [matcher for matcher in self._matchers if matcher.step()]
+        untold = [each for each in self._untold if each not in moved]
+        self._untold = [each for each in untold + moved if not self._tell(each)]
+        if moved:
+            return GO_ON
+        return Pause(MAILBOX_FULL_S if self._untold else IDLE_S)
+
+    def _tell(self, matcher: Matcher) -> bool:
+        shard, position = matcher.shard, matcher.exchange.position
+        names = ("api", "projections")
+        told = [self._waker.send(name, "events", shard, position) for name in names]
+        return all(told)
+
+
+class SinkDriver:
+    """Drives one follower: an error of its store is met by waiting and asking the store again; a
+    fork by saying so.
+
+    `transient` are the store's errors; `prepare` runs before the first step and after each error
+    (to load an empty store from a snapshot). Other errors pass through."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        waker: Waker,
+        *,
+        transient: tuple[type[BaseException], ...],
+        prepare: Callable[[Follower], None],
+    ) -> None:
+        self._follower = follower
+        self._waker = waker
+        self._transient = transient
+        self._prepare = prepare
+        self._name = f"{follower.sink.name}, shard {follower.source.shard}"
+        self._retry_s = RETRY_S_MIN
+        self._prepared = self._told = False
+
+    def turn(self) -> Pause:
+        """Take the sink one step further and tell how far it got."""
+        follower = self._follower
+        try:
+            if not self._prepared:
+                self._prepare(follower)
+                self._prepared = True
+            moved = follower.step()
+            self._prepared = not follower.is_lost
+        except SinkError as error:
+            log.critical("%s stopped: %s", self._name, error)
+            return self._ask_again(RETRY_S_MAX)
+        except self._transient as error:
+            pause = self._ask_again(self._retry_s)
+            log.warning("%s: %r; trying again in %.2f s", self._name, error, pause.seconds)
+            self._retry_s = min(self._retry_s * 2, RETRY_S_MAX)
+            return pause
+        self._retry_s = RETRY_S_MIN
+        if moved or not self._told:
+            shard = follower.source.shard
+            self._told = self._waker.send("api", follower.sink.name, shard, follower.position)
+        if moved:
+            return GO_ON
+        return Pause(IDLE_S if self._told else MAILBOX_FULL_S)
+
+    def _ask_again(self, after_s: float) -> Pause:
+        """The sink's position is in doubt: its store is asked before the next step."""
+        self._follower.forget()
+        self._prepared = False
+        return Pause(after_s, until_news=False)
