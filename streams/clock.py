@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from eventsourcing.persistence import IntegrityError, PersistenceError
@@ -30,11 +31,16 @@ class SystemWriter(Protocol):
         ...
 
 
-def tick(writer: SystemWriter, shards: int, interval_ms: int) -> None:
+def tick(
+    writer: SystemWriter,
+    shards: int,
+    interval_ms: int,
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> None:
     """Write the present tick to every shard. What the log refuses is logged; the next tick makes up
     for it.
     """
-    number = time.time_ns() // (interval_ms * 1_000_000)
+    number = clock_ns() // (interval_ms * 1_000_000)
     record = encode_command(ClockTick(number * interval_ms * 1_000_000))
     for shard in range(shards):
         try:

@@ -61,6 +61,25 @@ class Snapshots(Protocol):
         ...
 
 
+class Aside(Protocol):
+    """Work that goes on beside the matcher."""
+
+    def is_alive(self) -> bool:
+        """Whether it still goes on."""
+        ...
+
+    def join(self) -> None:
+        """Wait for its end."""
+        ...
+
+
+def in_thread(work: Callable[[], None]) -> Aside:
+    """Start `work` in a thread that does not keep the process alive."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
 @dataclass(frozen=True)
 class MatcherLimits:
     """Bounds of one matcher."""
@@ -71,7 +90,9 @@ class MatcherLimits:
 
 
 class Matcher:
-    """One shard's matcher. `snapshots` None means that every start replays the whole log."""
+    """One shard's matcher. `snapshots` None means that every start replays the whole log; `aside`
+    starts the work of keeping one.
+    """
 
     def __init__(
         self,
@@ -80,16 +101,18 @@ class Matcher:
         *,
         snapshots: Snapshots | None,
         limits: MatcherLimits,
+        aside: Callable[[Callable[[], None]], Aside] = in_thread,
     ) -> None:
         self.shard = commands.shard
         self._commands = commands
         self._events = events
         self._snapshots = snapshots
         self._limits = limits
+        self._aside = aside
         self.exchange = Exchange(self.shard)
         self.chain = START.chain
         self._commands_since_snapshot = 0
-        self._saving: threading.Thread | None = None
+        self._saving: Aside | None = None
 
     # --- recovery ---------------------------------------------------------------------------------
 
@@ -167,16 +190,13 @@ class Matcher:
         return records
 
     def save_snapshot(self, *, wait: bool = False) -> None:
-        """Take a snapshot here and hand it to the store in a thread of its own; skip it if one is
-        under way.
-        """
+        """Take a snapshot here and hand it to the store, aside; skip it if one is under way."""
         if self._snapshots is None or (self._saving is not None and self._saving.is_alive()):
             return
         at = Position(self.exchange.position, self.chain)
         chunks = snapshot(self.exchange)
         self._commands_since_snapshot = 0
-        self._saving = threading.Thread(target=self._save, args=(at, chunks), daemon=True)
-        self._saving.start()
+        self._saving = self._aside(lambda: self._save(at, chunks))
         if wait:
             self._saving.join()
 
