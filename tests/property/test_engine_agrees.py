@@ -278,3 +278,31 @@ def test_deep_books_of_scattered_prices_agree() -> None:
     assert pair.ledger.match_number > 300
     pair.send(pools.SESSIONS[0], pair.position + 1, [MassCancel(0, 0, codes.BOTH_SIDES)])
     assert pair.reference.shard.open_orders() == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_levels_that_come_and_go_agree(seed: int) -> None:
+    """A walking market of short-lived orders: levels empty and fill again, thousands of times."""
+    chance = random.Random(seed)
+    pair = Pair()
+    pair.send(pools.SESSIONS[0], 1, pools.opening())
+    middle = 50_000
+    for _ in range(120):
+        middle += chance.randrange(-200, 201)
+        live = [(o.account, b.instrument, o.order_id) for b, o in pair.reference.shard.resting()]
+        named = chance.sample(live, max(0, min(45, len(live) - 150)))
+        commands: list[Command] = [CancelOrder(*order) for order in named]
+        for account, instrument, order_id in chance.sample(live, min(5, len(live))):
+            price = middle + chance.randrange(-400, 400)
+            commands.append(ReplaceOrder(account, instrument, order_id, price))
+        for _ in range(50):
+            side, tif = chance.randrange(2), chance.choice((0, 1, 1, 2))
+            away = chance.choice((2, 30, 600))
+            price = middle + chance.randrange(-away // 4, away) * (1 if side else -1)
+            instrument, quantity = chance.choice((1, 1, 20)), chance.randint(1, 40)
+            commands.append(SubmitOrder(1, instrument, side, 0, tif, price, quantity))
+        chance.shuffle(commands)
+        pair.send(pools.SESSIONS[0], pair.position + 1, commands)
+        if chance.randrange(15) == 0:
+            pair.restore_twin()
+    assert pair.ledger.match_number > 1000
