@@ -80,6 +80,10 @@ class Gateway(Protocol):
         """The last position known to be in the command log."""
         ...
 
+    def stalled_s(self, shard: int) -> float:
+        """For how long something has waited to be matched and nothing was; 0 when caught up."""
+        ...
+
 
 class Progress(Protocol):
     """How far each sink got, as its wakes tell."""

@@ -24,6 +24,9 @@ TRIMMED: Final = "trimmed"
 AHEAD: Final = "ahead"
 
 
+CHANGES_PER_ANSWER_MAX = 10_000
+
+
 class BooksUnavailableError(Exception):
     """Redis does not answer."""
 
@@ -197,7 +200,8 @@ class BookReader:
     async def deltas(
         self, shard: int, instrument: int, since: int, limit: int = 1_000
     ) -> Deltas | Resync | None:
-        """What changed after book sequence `since`, at most `limit` entries of the stream."""
+        """What changed after book sequence `since`: at most `limit` entries of the stream, and none
+        after the one that reaches CHANGES_PER_ANSWER_MAX."""
         found = await self._call(self._read_deltas, shard, instrument, since, limit)
         if len(found) < 3:
             return None
@@ -209,6 +213,12 @@ class BookReader:
             return Resync(shard, instrument, position, sequence, TRIMMED)
         if entries and entries[0].previous_sequence < since:
             entries[0] = _after(entries[0], since)
+        taken = 0
+        for count, entry in enumerate(entries, start=1):
+            taken += len(entry.levels) + len(entry.trades)
+            if taken > CHANGES_PER_ANSWER_MAX:
+                del entries[count:]
+                break
         reached = entries[-1].sequence if entries else since
         return Deltas(shard, instrument, position, since, reached, entries, reached < sequence)
 

@@ -101,6 +101,7 @@ class GatewayShard:
         self.events = events
         self.matched = events.tail().position
         self.sessions = {sequencer.session}
+        self.moved_at = time.monotonic()
         self.results: OrderedDict[int, EventBatch] = OrderedDict()
         sequencer.last_position = commands.head()
 
@@ -176,6 +177,10 @@ class LogGateway:
         """The last position known to be in the command log."""
         return max(self._shards[shard].sequencer.last_position, self._shards[shard].matched)
 
+    def stalled_s(self, shard: int) -> float:
+        """See `commands.protocols.Gateway.stalled_s`."""
+        return time.monotonic() - self._shards[shard].moved_at if self.lag(shard) else 0.0
+
     def lag(self, shard: int) -> int:
         """Batches written and not matched."""
         return max(0, self.written(shard) - self.matched(shard))
@@ -206,6 +211,8 @@ class LogGateway:
                 self._keep(own, batch)
         if batches:
             self.progress.advance("matcher", shard, own.matched)
+        if batches or not self.lag(shard):
+            own.moved_at = time.monotonic()
         if len(batches) == self._limits.read_batches_max:
             self._loop.call_soon(self._read, shard)
 

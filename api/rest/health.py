@@ -16,6 +16,7 @@ from projections.read_books import BooksUnavailableError
 from projections.read_history import HistoryUnavailableError
 
 router: Final = APIRouter()
+STALLED_S_MAX: Final = 3.0
 
 
 class Live(Struct):
@@ -61,7 +62,8 @@ async def readyz(request: Request) -> Response:
         behind.append("the shards' word of the directory")
     shards = [await _shard_health(services, shard) for shard in range(services.settings.shards)]
     for found in shards:
-        if found.written - found.matched > lag_max:
+        stalled = services.gateway.stalled_s(found.shard) > STALLED_S_MAX
+        if stalled or found.written - found.matched > lag_max:
             behind.append(f"matcher of shard {found.shard}")
         if found.redis is None or found.matched - found.redis > lag_max:
             behind.append(f"redis of shard {found.shard}")

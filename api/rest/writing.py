@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+from urllib.parse import quote
 
 from fastapi import Request
 
@@ -63,10 +64,20 @@ async def write(
 def pending_result(
     receipt: Receipt, index: int, *, submit: bool, client_order_id: str | None, order_id: str | None
 ) -> CommandResult:
-    """202: durable, and no more is known yet. A submit's order id is known from its place."""
-    known_id = str(order_id_at(receipt, index)) if submit else order_id
+    """202: durable, and no more is known yet.
+
+    A new order's id follows from its place; but one with a client order id may prove to be a
+    repeat of another order, so it is named, and to be looked up, by that.
+    """
+    known_id = order_id
+    if submit and client_order_id is None:
+        known_id = str(order_id_at(receipt, index))
     token = f"{receipt.shard}-{receipt.position}"
-    url = None if known_id is None else f"/v1/orders/{known_id}?min_position={token}"
+    url = None
+    if known_id is not None:
+        url = f"/v1/orders/{known_id}?min_position={token}"
+    elif client_order_id is not None:
+        url = f"/v1/orders/client:{quote(client_order_id, safe='')}?min_position={token}"
     return CommandResult(
         status=202,
         outcome="pending",

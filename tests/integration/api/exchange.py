@@ -101,11 +101,11 @@ async def running_exchange(
     )
     settings.logs.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
-    async with services_of(settings) as (services, gateway):
+    async with services_of(settings) as (services, _):
         threads = _start_roles(settings, stop)
         transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://exchange") as client:
-            exchange = Exchange(services, gateway, client, settings)
+            exchange = Exchange(services, services.gateway, client, settings)
             try:
                 for name in ("alice", "bob"):
                     await exchange.open_account(name, "trade")

@@ -42,6 +42,9 @@ class ScriptedGateway:
     def written(self, shard: int) -> int:
         return 7
 
+    def stalled_s(self, shard: int) -> float:
+        return 0.0
+
 
 @dataclass
 class SmallApp:

@@ -83,6 +83,13 @@ async def test_not_matched_in_time_is_202(small: tuple[SmallApp, httpx.AsyncClie
     answer = await client.post("/v1/orders", json=item("S1"))
     assert answer.status_code == 202
     body = answer.json()
+    assert (body["outcome"], body["position"]) == ("pending", "1-7")
+    assert body["order_id"] is None, "it may prove to be a repeat of another order"
+    assert answer.headers["location"] == "/v1/orders/client:c?min_position=1-7"
+
+    answer = await client.post("/v1/orders", json=item("S1") | {"client_order_id": None})
+    assert answer.status_code == 202
+    body = answer.json()
     order_id = str(1 << 55 | 7 << 16 | 3)
     assert (body["outcome"], body["order_id"], body["position"]) == ("pending", order_id, "1-7")
     assert answer.headers["location"] == f"/v1/orders/{order_id}?min_position=1-7"
