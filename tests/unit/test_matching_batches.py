@@ -7,7 +7,7 @@ import pytest
 from domain import codes
 from domain.commands import CancelOrder, ClockTick, Command, SetAccount, SubmitOrder
 from domain.event_records import decode_events
-from domain.events import LevelChanged, OrderAccepted, OrderExecuted
+from domain.events import LevelChanged, OrderAccepted, OrderExecuted, OrderRejected
 from domain.exchange import Exchange
 from domain.snapshot import restore, snapshot, state_hash
 from domain.wire import decode_event_header
@@ -145,6 +145,17 @@ def test_one_unsound_record_makes_its_whole_batch_undecodable() -> None:
     records = [record_of(SetAccount(1)), b"\x63\x02" + bytes(14)]
     pair.send_unsound(batch_of(records, session=ONE, batch_number=1))
     assert status_of(pair, ONE, 1, SetAccount(1)) == codes.APPLIED
+
+
+def test_a_client_order_id_padded_with_anything_but_nul_is_invalid() -> None:
+    exchange = Exchange(3)
+    exchange.apply(1, batch_of([record_of(c) for c in OPENING], session=ONE, batch_number=1))
+    for position, size in enumerate((1, 3, 5, 7, 9, 35), 2):
+        record = record_of(SubmitOrder(1, 1, 0, 0, 0, 100, 5, b"x" * size))
+        batch = batch_of([record[:-1] + b"x"], session=ONE, batch_number=position)
+        (refused,) = decode_events(exchange.apply(position, batch))
+        assert isinstance(refused, OrderRejected)
+        assert refused.reason == codes.INVALID_CLIENT_ORDER_ID
 
 
 def test_an_empty_batch_is_applied() -> None:
