@@ -22,7 +22,7 @@ from commands.directory.terms import DirectoryError
 from commands.protocols import BehindError, NotWrittenError, OutcomeUnknownError
 from commands.validation import Refusal
 from projections.read_books import BooksUnavailableError
-from projections.read_history import HistoryUnavailableError
+from projections.read_history import HistoryBehindError, HistoryUnavailableError
 
 PROBLEM_TYPE: Final = "urn:crossbook:problem:"
 RETRY_AFTER_S: Final = 1.0
@@ -139,6 +139,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, BooksUnavailableError):
         detail = "the books cannot be read now; try again"
         return Problem(503, "books_unavailable", detail, headers=retry_after())
+    if isinstance(error, HistoryBehindError):
+        return behind(str(error))
     if isinstance(error, HistoryUnavailableError):
         detail = "the history cannot be read now; try again"
         return Problem(503, "history_unavailable", detail, headers=retry_after())

@@ -6,7 +6,8 @@ through while new rows arrive. Newest first throughout.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import copy
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -37,6 +38,10 @@ UNAVAILABLE: Final = (
 
 class HistoryUnavailableError(Exception):
     """PostgreSQL does not answer, takes too long, or has no tables yet."""
+
+
+class HistoryBehindError(HistoryUnavailableError):
+    """The history is not (or, since the server crashed, no longer) as new as was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,7 @@ class HistoryReader:
     """
 
     def __init__(self, dsn: str, *, connections_max: int = 8) -> None:
+        self._wanted: Mapping[int, int] = {}
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -176,6 +182,17 @@ class HistoryReader:
                 "application_name": "crossbook reads",
             },
         )
+
+    def at_least(self, positions: Mapping[int, int]) -> HistoryReader:
+        """The same reader, whose every answer is at least as new as `positions` (by shard), or
+        HistoryBehindError.
+
+        A server that crashed may have lost its newest commits, which the sink then writes again: so
+        the position is asked on the very connection that reads the rows.
+        """
+        reader = copy.copy(self)
+        reader._wanted = {shard: position for shard, position in positions.items() if position > 0}
+        return reader
 
     async def open(self) -> None:
         """Begin to connect; queries wait for that."""
@@ -301,10 +318,18 @@ class HistoryReader:
                 self._pool.connection() as connection,
                 connection.cursor(row_factory=class_row(kind), binary=True) as cursor,
             ):
+                await self._expect_position(connection)
                 await cursor.execute(query.encode(), bound)
                 return await cursor.fetchall()
         except UNAVAILABLE as error:
             raise HistoryUnavailableError(str(error)) from error
+
+    async def _expect_position(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
+        for shard, position in self._wanted.items():
+            found = await connection.execute(SELECT_POSITION.encode(), {"shard": shard})
+            row = await found.fetchone()
+            if row is None or row[0] < position:
+                raise HistoryBehindError(f"the history has not come to {shard}-{position}")
 
 
 async def _configure(connection: AsyncConnection[tuple[Any, ...]]) -> None:

@@ -7,6 +7,7 @@ shard are written together, in one call of the gateway. From JSON to records an 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -41,7 +42,9 @@ from commands.validation import (
     submit_record,
 )
 from domain.outcomes import REPEATED
+from projections.read_history import HistoryUnavailableError
 
+log = logging.getLogger("crossbook.api")
 router: Final = APIRouter()
 COMMANDS_MAX: Final = 1_000
 
@@ -187,9 +190,11 @@ async def submit_batch(request: Request, caller: Annotated[Caller, Depends(TRADE
 async def _add_present_orders(
     services: Services, number: int, repeats: list[CommandResult], positions: dict[int, int]
 ) -> None:
-    """The others are done: a read model that lags leaves the repeats without their order."""
+    """All is done: a read model that lags, or is away, leaves the repeats without their order."""
     try:
         await add_present_orders(services, number, repeats, positions)
+    except HistoryUnavailableError as error:
+        log.info("%d repeats without their orders: %s", len(repeats), error)
     except Problem as problem:
         if problem.reason != "behind":
             raise

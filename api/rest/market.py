@@ -16,7 +16,7 @@ from api.errors import behind
 from api.positions import parse_positions
 from api.rest.answers import json_response
 from api.rest.orders import MinPosition
-from api.rest.orders_read import time_text, wait_for_history
+from api.rest.orders_read import history_at, time_text
 from api.services import Services, services_of
 from commands.directory.entries import InstrumentEntry
 from commands.validation import instrument_of, price_text
@@ -282,8 +282,8 @@ async def get_trades(
     services = services_of(request)
     instrument = instrument_of(symbol, services.directory_view.symbols)
     shard = instrument.shard
-    await wait_for_history(services, {shard: _wanted(services, instrument, min_position)})
-    rows = await services.history.trades(instrument.number, limit, before)
+    history = await history_at(services, {shard: _wanted(services, instrument, min_position)})
+    rows = await history.trades(instrument.number, limit, before)
     trades = [
         TradeInfo(
             match_number=str(row.match_number),

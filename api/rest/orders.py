@@ -27,8 +27,8 @@ from api.rest.answers import (
 from api.rest.orders_read import (
     find_by_client_order_id,
     find_order,
+    history_at,
     page_of_orders,
-    wait_for_history,
 )
 from api.rest.writing import (
     Written,
@@ -131,14 +131,17 @@ async def get_order(
 ) -> Response:
     """One order of the account as it is now, by `order_id` or `client:{client_order_id}`."""
     services = services_of(request)
-    await wait_for_history(services, parse_positions(min_position, services.settings.shards))
+    wanted = parse_positions(min_position, services.settings.shards)
+    history = await history_at(services, wanted)
     number = caller.account.number
     if order.startswith(CLIENT_PREFIX):
         instrument = _instrument(services, symbol)
         client_order_id = order.removeprefix(CLIENT_PREFIX)
-        found = await find_by_client_order_id(services, number, client_order_id, instrument)
+        found = await find_by_client_order_id(
+            services, history, number, client_order_id, instrument
+        )
     else:
-        found = await find_order(services, number, order)
+        found = await find_order(services, history, number, order)
     return json_response(found)
 
 
@@ -162,14 +165,14 @@ async def _named(
     }
     if not order.startswith(CLIENT_PREFIX):
         if symbol is None and needs_symbol:
-            await wait_for_history(services, last)
-            symbol = (await find_order(services, number, order)).symbol
+            history = await history_at(services, last)
+            symbol = (await find_order(services, history, number, order)).symbol
         return order, None, symbol
     client_order_id = order.removeprefix(CLIENT_PREFIX)
     if symbol is not None:
         return None, client_order_id, symbol
-    await wait_for_history(services, last)
-    found = await find_by_client_order_id(services, number, client_order_id, None)
+    history = await history_at(services, last)
+    found = await find_by_client_order_id(services, history, number, client_order_id, None)
     return found.order_id, None, found.symbol
 
 
@@ -282,8 +285,9 @@ async def list_orders(
     """The account's orders, newest first."""
     services = services_of(request)
     instrument = _instrument(services, symbol)
-    await wait_for_history(services, parse_positions(min_position, services.settings.shards))
+    history = await history_at(services, parse_positions(min_position, services.settings.shards))
+    number = caller.account.number
     page = await page_of_orders(
-        services, caller.account.number, instrument, state=state, limit=limit, cursor=cursor
+        services, history, number, instrument, state=state, limit=limit, cursor=cursor
     )
     return json_response(page)

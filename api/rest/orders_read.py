@@ -22,7 +22,7 @@ from api.services import Services
 from commands.directory.entries import InstrumentEntry
 from commands.validation import client_order_id_of, order_id_of, price_text
 from domain.codes import DUPLICATE_CLIENT_ORDER_ID, OrderType, Side, TimeInForce
-from projections.read_history import OrderRow
+from projections.read_history import HistoryReader, OrderRow
 
 SIDE_NAMES: Final = {int(side): side.name.lower() for side in Side}
 TYPE_NAMES: Final = {int(kind): kind.name.lower() for kind in OrderType}
@@ -69,10 +69,11 @@ def order_answer(services: Services, row: OrderRow) -> OrderAnswer:
     )
 
 
-async def wait_for_history(services: Services, positions: Mapping[int, int]) -> None:
-    """Return once the history has come to all positions. Raises Problem (503 `behind`).
+async def history_at(services: Services, positions: Mapping[int, int]) -> HistoryReader:
+    """The history, once it has come to all positions. Raises Problem (503 `behind`).
 
-    What the sink tells may be lost on its way: now and then the history itself is asked.
+    What the sink tells may be lost on its way: now and then the history itself is asked. And it may
+    be older than a crash of the server: so the reads themselves look at the position again.
     """
     deadline = time.monotonic() + services.settings.read_wait_s
     for shard, position in positions.items():
@@ -86,17 +87,18 @@ async def wait_for_history(services: Services, positions: Mapping[int, int]) -> 
             if remaining <= 0:
                 token = position_text({shard: position})
                 raise behind(f"the history has not come to position {token} yet")
+    return services.history.at_least(positions)
 
 
 async def order_answers(
-    services: Services, account: int, order_ids: Sequence[int]
+    services: Services, history: HistoryReader, account: int, order_ids: Sequence[int]
 ) -> dict[str, OrderAnswer]:
     """Those of the orders that exist and are the account's, by order id."""
     gate = asyncio.Semaphore(QUERIES_AT_ONCE)
 
     async def read(order_id: int) -> OrderRow | None:
         async with gate:
-            return await services.history.order(order_id)
+            return await history.order(order_id)
 
     rows = await asyncio.gather(*(read(order_id) for order_id in order_ids))
     return {
@@ -106,17 +108,23 @@ async def order_answers(
     }
 
 
-async def find_order(services: Services, account: int, order: str) -> OrderAnswer:
+async def find_order(
+    services: Services, history: HistoryReader, account: int, order: str
+) -> OrderAnswer:
     """The account's order with this id. Raises Problem (404), Refusal (400)."""
     order_id = order_id_of(order)
-    found = await order_answers(services, account, [order_id])
+    found = await order_answers(services, history, account, [order_id])
     if not found:
         raise Problem(404, "unknown_order", "no order of this account has this id")
     return found[str(order_id)]
 
 
 async def find_by_client_order_id(
-    services: Services, account: int, client_order_id: str, instrument: InstrumentEntry | None
+    services: Services,
+    history: HistoryReader,
+    account: int,
+    client_order_id: str,
+    instrument: InstrumentEntry | None,
 ) -> OrderAnswer:
     """The account's newest order under this client order id.
 
@@ -124,7 +132,7 @@ async def find_by_client_order_id(
     """
     client_order_id_of(client_order_id)
     number = None if instrument is None else instrument.number
-    rows = await services.history.order_by_client_id(account, client_order_id, number)
+    rows = await history.order_by_client_id(account, client_order_id, number)
     # A duplicate was refused and took nothing: the id still means the order before it.
     newest: dict[int, OrderRow] = {}
     for row in rows:
@@ -141,6 +149,7 @@ async def find_by_client_order_id(
 
 async def page_of_orders(
     services: Services,
+    history: HistoryReader,
     account: int,
     instrument: InstrumentEntry | None,
     *,
@@ -149,7 +158,7 @@ async def page_of_orders(
     cursor: str | None,
 ) -> OrdersAnswer:
     """The account's orders, newest first, behind the order that the cursor names."""
-    rows = await services.history.orders(
+    rows = await history.orders(
         account,
         None if instrument is None else instrument.number,
         ACTIVE if state == "active" else state,

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from fastapi import Request
 
 from api.rest.answers import CommandResult
-from api.rest.orders_read import order_answers, wait_for_history
+from api.rest.orders_read import history_at, order_answers
 from api.services import Services
 from commands.protocols import BehindError, NotWrittenError, OutcomeUnknownError, Receipt
 from commands.validation import ORDER_ID_SHARD_BITS
@@ -94,9 +94,9 @@ async def add_present_orders(
 
     Raises Problem (503 `behind`) where the orders read model does not come so far in time.
     """
-    await wait_for_history(services, positions)
+    history = await history_at(services, positions)
     ids = [int(result.order_id) for result in repeats if result.order_id is not None]
-    orders = await order_answers(services, account, ids)
+    orders = await order_answers(services, history, account, ids)
     for result in repeats:
         result.order = orders.get(result.order_id or "")
         if result.order is not None:

@@ -14,6 +14,7 @@ from domain.commands import CancelOrder, Command, SubmitOrder
 from projections.postgres import PostgresSink
 from projections.read_history import (
     STATUS_CODES,
+    HistoryBehindError,
     HistoryReader,
     HistoryUnavailableError,
     OrderRow,
@@ -104,6 +105,19 @@ def test_pages_of_orders_hold_each_order_once(flow: Flow, postgres_dsn: str) -> 
     pages = ask(postgres_dsn, all_pages)
     assert [order.order_id for order in pages] == [row["order_id"] for row in mine]
     assert [STATUS_CODES[order.status] for order in pages] == [row["status"] for row in mine]
+
+
+def test_what_is_older_than_was_asked_for_is_not_answered(flow: Flow, postgres_dsn: str) -> None:
+    last = flow.batches[-1].position
+
+    def orders_at(position: int) -> list[OrderRow]:
+        return ask(postgres_dsn, lambda reader: reader.at_least({0: position}).orders(2))
+
+    assert orders_at(last) == orders_at(0) != []
+    with pytest.raises(HistoryBehindError):
+        orders_at(last + 1)
+    with pytest.raises(HistoryBehindError):  # a shard of which nothing is there
+        ask(postgres_dsn, lambda reader: reader.at_least({0: last, 1: 1}).orders(2))
 
 
 def test_orders_by_instrument_and_status(flow: Flow, postgres_dsn: str) -> None:
