@@ -13,6 +13,7 @@ oldest first."""
 from __future__ import annotations
 
 import hashlib
+import sys
 from typing import Final
 
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
@@ -55,14 +56,19 @@ def state_hash(exchange: Exchange) -> bytes:
 
 
 def snapshot(exchange: Exchange) -> list[bytes]:
-    """The state as chunks of at most 1 MB, to be kept in order."""
+    """The state as chunks of at most 1 MB, to be kept in order.
+
+    Full chunks of client order ids, oldest first, are the same in every later snapshot of the day.
+    """
     state = _write_state(exchange)
     head = BytesWriter()
     write_i64_le(head, SNAPSHOT_MAGIC)
     write_i64_le(head, len(state))
     head.write(hashlib.sha256(state).digest())
-    whole = head.getvalue() + state + _write_client_ids(exchange.books.client_ids)
-    return [whole[at : at + CHUNK_BYTES] for at in range(0, len(whole), CHUNK_BYTES)]
+    chunks: list[bytes] = []
+    for part in (head.getvalue() + state, _write_client_ids(exchange.books.client_ids)):
+        chunks.extend(part[at : at + CHUNK_BYTES] for at in range(0, len(part), CHUNK_BYTES))
+    return chunks
 
 
 def restore(chunks: list[bytes]) -> Exchange:
@@ -150,12 +156,16 @@ def _write_instrument(out: BytesWriter, books: Books, instrument: i64) -> None:
 
 
 def _write_client_ids(ids: ClientIds) -> bytes:
+    if ids.used == ids.live * 4 and sys.byteorder == "little":
+        return bytes(memoryview(ids.entries)[: ids.used])
     out = BytesWriter()
     entry: i64 = 0
     while entry < ids.used:
         if ids.is_of_today(entry):
-            for word in range(4):
+            word: i64 = 0
+            while word < 4:
                 write_i64_le(out, ids.entries[entry + word])
+                word += 1
         entry += 4
     return out.getvalue()
 

@@ -1,8 +1,8 @@
 """Engine snapshots in PostgreSQL, in a schema of their own that no rebuild touches.
 
 Guarantees: a snapshot is written whole or not at all; every chunk carries its SHA-256, and a
-damaged snapshot is passed over for the next older one. They only save time: all can be dropped at
-any moment.
+damaged snapshot is passed over for the next older one; a chunk that several snapshots share is
+stored once. They only save time: all can be dropped at any moment.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ CREATE: Final = """
         position bigint NOT NULL,
         number integer NOT NULL,
         sha256 bytea NOT NULL,
-        body bytea NOT NULL,
         PRIMARY KEY (shard, position, number),
         FOREIGN KEY (shard, position) REFERENCES snapshots.snapshots ON DELETE CASCADE
     );
-    ALTER TABLE snapshots.chunks ALTER COLUMN body SET STORAGE EXTERNAL
+    CREATE INDEX IF NOT EXISTS chunks_sha256 ON snapshots.chunks (sha256);
+    CREATE TABLE IF NOT EXISTS snapshots.bodies (sha256 bytea PRIMARY KEY, body bytea NOT NULL);
+    ALTER TABLE snapshots.bodies ALTER COLUMN body SET STORAGE EXTERNAL
 """
 PRUNE: Final = """
     DELETE FROM snapshots.snapshots WHERE shard = %(shard)s AND position NOT IN (
@@ -50,8 +51,13 @@ NEWEST_FIRST: Final = """
     SELECT position, chain, chunk_count FROM snapshots.snapshots
     WHERE shard = %s AND position <= %s ORDER BY position DESC
 """
+SWEEP: Final = """
+    DELETE FROM snapshots.bodies b WHERE NOT EXISTS (
+        SELECT FROM snapshots.chunks c WHERE c.sha256 = b.sha256)
+"""
 CHUNKS: Final = """
-    SELECT sha256, body FROM snapshots.chunks WHERE shard = %s AND position = %s ORDER BY number
+    SELECT c.sha256, b.body FROM snapshots.chunks c JOIN snapshots.bodies b USING (sha256)
+    WHERE c.shard = %s AND c.position = %s ORDER BY c.number
 """
 POSITION_MAX: Final = 2**63 - 1
 
@@ -86,13 +92,25 @@ class SnapshotStore:
                     " VALUES (%s, %s, %s, %s)",
                     (*key, at.chain, len(chunks)),
                 )
-                for number, chunk in enumerate(chunks):
-                    digest = hashlib.sha256(chunk).digest()
-                    cursor.execute(
-                        "INSERT INTO snapshots.chunks VALUES (%s, %s, %s, %s, %b)",
-                        (*key, number, digest, chunk),
-                    )
+                # Two shards that save at once must not sweep each other's bodies away.
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_CREATE])
+                digests = [hashlib.sha256(chunk).digest() for chunk in chunks]
+                self._write_bodies(cursor, dict(zip(digests, chunks, strict=True)))
+                cursor.executemany(
+                    "INSERT INTO snapshots.chunks VALUES (%s, %s, %s, %s)",
+                    [(*key, number, digest) for number, digest in enumerate(digests)],
+                )
                 cursor.execute(PRUNE, {"shard": shard, "keep": self._keep})
+                cursor.execute(SWEEP)
+
+    @staticmethod
+    def _write_bodies(cursor: psycopg.Cursor[tuple[Any, ...]], bodies: dict[bytes, bytes]) -> None:
+        """Write the chunks that no snapshot holds yet; most of a large state changes seldom."""
+        held = cursor.execute(
+            "SELECT sha256 FROM snapshots.bodies WHERE sha256 = ANY(%s)", [list(bodies)]
+        ).fetchall()
+        for digest in bodies.keys() - {bytes(row[0]) for row in held}:
+            cursor.execute("INSERT INTO snapshots.bodies VALUES (%s, %b)", (digest, bodies[digest]))
 
     def newest_sound(
         self, shard: int, at_most_position: int | None = None
@@ -125,6 +143,8 @@ class SnapshotStore:
             for digest, body in cursor.execute(CHUNKS, (shard, position)):
                 chunk = bytes(body)
                 if hashlib.sha256(chunk).digest() != bytes(digest):
+                    # Forget it, so that the next snapshot that has this chunk writes it anew.
+                    connection.execute("DELETE FROM snapshots.bodies WHERE sha256 = %s", [digest])
                     return None
                 chunks.append(chunk)
         return chunks

@@ -57,7 +57,8 @@ def test_the_same_position_again_replaces(store: SnapshotStore) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE snapshots.chunks SET body = '\\x00' WHERE position = 20 AND number = 1",
+        "UPDATE snapshots.bodies SET body = '\\x00' WHERE sha256 ="
+        " (SELECT sha256 FROM snapshots.chunks WHERE position = 20 AND number = 1)",
         "DELETE FROM snapshots.chunks WHERE position = 20 AND number = 1",
         "DELETE FROM snapshots.chunks WHERE position = 20",
     ],
@@ -88,6 +89,28 @@ def test_many_megabytes(store: SnapshotStore) -> None:
     chunks = [os.urandom(1_000_000) for _ in range(20)]
     store.save(0, at(1), chunks)
     assert store.newest_sound(0) == (at(1), chunks)
+
+
+def test_a_chunk_that_several_snapshots_share_is_stored_once(
+    store: SnapshotStore, postgres_dsn: str
+) -> None:
+    for number in (10, 20, 30):
+        store.save(0, at(number), [b"shared", bytes([number]), b"shared"])
+    with psycopg.connect(postgres_dsn) as connection:
+        bodies = connection.execute("SELECT body FROM snapshots.bodies ORDER BY body").fetchall()
+    assert [row[0] for row in bodies] == [bytes([20]), bytes([30]), b"shared"]
+    assert store.newest_sound(0) == (at(30), [b"shared", bytes([30]), b"shared"])
+
+
+def test_a_damaged_chunk_is_written_anew_with_the_next_snapshot(
+    store: SnapshotStore, postgres_dsn: str
+) -> None:
+    store.save(0, at(10), [b"shared", b"ten"])
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("UPDATE snapshots.bodies SET body = 'x' WHERE body = 'shared'")
+    assert store.newest_sound(0) is None
+    store.save(0, at(20), [b"shared", b"twenty"])
+    assert store.newest_sound(0) == (at(20), [b"shared", b"twenty"])
 
 
 def test_a_rebuild_leaves_snapshots_alone(store: SnapshotStore, postgres_dsn: str) -> None:
