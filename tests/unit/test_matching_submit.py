@@ -7,9 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from domain.codes import ACCOUNT_MAX, INSTRUMENT_MAX, Reason
-from domain.commands import ListInstrument, SetAccount, SetTradingState, SubmitOrder
+from domain.codes import (
+    ACCOUNT_MAX,
+    CLIENT_ORDER_IDS_MAX,
+    INSTRUMENT_MAX,
+    ORDERS_MAX,
+    Reason,
+)
+from domain.commands import Command, ListInstrument, SetAccount, SetTradingState, SubmitOrder
+from domain.event_records import decode_events
 from domain.events import OrderAccepted, OrderExecuted, OrderRejected
+from domain.exchange import Exchange
+from tests.reference.records import batch_of, record_of
 from tests.reference.tables import Story, play
 
 # --- priority -----------------------------------------------------------------------------------
@@ -376,3 +385,47 @@ def test_ids_that_differ_anywhere_are_different() -> None:
     ]
     events = story.send([SubmitOrder(1, 1, 0, 0, 2, 100, 1, text) for text in texts])
     assert sum(isinstance(event, OrderAccepted) for event in events) == len(texts) == 666
+
+
+# --- bounds -----------------------------------------------------------------------------------
+
+
+def test_a_shard_remembers_no_more_client_order_ids_than_it_may_until_a_close() -> None:
+    """The engine is told that it remembers nearly as many as it may: 16 million take a while."""
+    exchange = Story().pair.engine
+    batches = Batches(exchange)
+    batches.apply(SubmitOrder(1, 1, 0, 0, 0, 100, 1, b"before"))
+    ids = exchange.books.client_ids
+    ids.live = CLIENT_ORDER_IDS_MAX - 1
+    assert batches.apply(SubmitOrder(1, 1, 0, 0, 0, 100, 1, b"last")) == Reason.NONE
+    refused = batches.apply(SubmitOrder(1, 1, 0, 0, 0, 100, 1, b"more"))
+    assert refused == Reason.CLIENT_ORDER_IDS_EXHAUSTED
+    assert batches.apply(SubmitOrder(1, 1, 0, 0, 0, 100, 1)) == Reason.NONE
+    assert batches.apply(SubmitOrder(1, 1, 0, 0, 0, 100, 1, b"last")) == Reason.NONE
+    batches.apply(SetTradingState(1, 3))
+    assert ids.live == CLIENT_ORDER_IDS_MAX - 2
+    assert batches.apply(SubmitOrder(1, 3, 0, 0, 0, 100, 1, b"more")) == Reason.NONE
+
+
+def test_a_shard_holds_no_more_orders_than_it_may() -> None:
+    exchange = Story().pair.engine
+    batches = Batches(exchange)
+    batches.apply(SubmitOrder(1, 1, 1, 0, 0, 100, 1))
+    exchange.books.order_count += ORDERS_MAX - 1
+    assert batches.apply(SubmitOrder(1, 1, 0, 0, 1, 99, 1)) == Reason.ORDERS_EXHAUSTED
+    assert batches.apply(SubmitOrder(1, 1, 0, 0, 2, 100, 1)) == Reason.NONE
+    assert batches.apply(SubmitOrder(1, 1, 0, 0, 1, 99, 1)) == Reason.NONE
+
+
+class Batches:
+    """One command a batch, to an engine alone."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def apply(self, command: Command) -> Reason:
+        """Why the command was refused; NONE where it was not."""
+        position = self.exchange.position + 1
+        batch = batch_of([record_of(command)], session=bytes(16), batch_number=position)
+        event = decode_events(self.exchange.apply(position, batch))[0]
+        return Reason(event.reason) if isinstance(event, OrderRejected) else Reason.NONE
