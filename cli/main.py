@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
 
 if TYPE_CHECKING:
@@ -318,6 +319,10 @@ def rebuild(
         reached = rebuilding.rebuild(name, settings, state, force=force, say=_say)
     for shard, position in reached.items():
         print(f"{name}, shard {shard}: built again to position {position:,}")
+
+
+app.command()(replay)
+app.command()(explain)
 
 
 @app.command()

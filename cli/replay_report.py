@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.replay import ReplayResult, Verified
 from cli.replay_look import Book
-from cli.replay_rows import decimal_price, rfc3339
+from cli.replay_rows import decimal_price, level_json, rfc3339
 from streams.replay_verify import Difference
 
 Level = tuple[int, int, int]
@@ -171,16 +171,6 @@ def book_json(book: Book) -> dict[str, Any]:
         "sequence": str(book.book_sequence),
         "bid_levels": book.bid_count,
         "ask_levels": book.ask_count,
-        "bids": [_level_json(level) for level in book.bids],
-        "asks": [_level_json(level) for level in book.asks],
-    }
-
-
-def _level_json(level: Level) -> dict[str, Any]:
-    price, quantity, count = level
-    return {
-        "price": decimal_price(price),
-        "price_ticks": price,
-        "quantity": quantity,
-        "order_count": count,
+        "bids": [level_json(level) for level in book.bids],
+        "asks": [level_json(level) for level in book.asks],
     }

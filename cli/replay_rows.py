@@ -101,7 +101,7 @@ def command_rows(
         row = head | {"command_index": index, "command": COMMAND_NAMES[type(command)]}
         if isinstance(command, SubmitOrder):
             row["order_id"] = shard << 55 | position << 16 | index
-        yield row | _fields_of(command, symbol_of)
+        yield row | fields_of(command, symbol_of)
 
 
 def event_rows(position: int, record: bytes, symbol_of: SymbolOf) -> Iterator[Row]:
@@ -114,7 +114,7 @@ def event_rows(position: int, record: bytes, symbol_of: SymbolOf) -> Iterator[Ro
     }
     for index, event in enumerate(decode_events(record)):
         row = head | {"event_index": index, "event": event_name(event)}
-        yield row | _fields_of(event, symbol_of)
+        yield row | fields_of(event, symbol_of)
 
 
 def event_name(event: object) -> str:
@@ -133,7 +133,8 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-def _fields_of(record: object, symbol_of: SymbolOf) -> Row:
+def fields_of(record: object, symbol_of: SymbolOf) -> Row:
+    """The fields of a command or an event, codes as words; an instrument's symbol beside it."""
     row: Row = {}
     for name in _names(type(record)):
         value = getattr(record, name)
@@ -184,6 +185,14 @@ def decimal_price(price_ticks: int) -> str:
     return f"{price_ticks // 10_000}.{price_ticks % 10_000:04d}"
 
 
+def level_json(level: tuple[int, int, int] | None) -> Row | None:
+    """A price level, (price ticks, quantity, order count), as the API gives it."""
+    if level is None:
+        return None
+    price, quantity, count = level
+    return as_json({"price_ticks": price, "quantity": quantity, "order_count": count})
+
+
 def rfc3339(time_ns: int) -> str:
     """Nanoseconds since 1970 as RFC 3339 in UTC."""
     seconds, rest = divmod(time_ns, NS)
@@ -205,7 +214,7 @@ def command_batch_json(position: int, shard: int, batch: bytes, symbol_of: Symbo
         row: Row = {"command_index": index, "command": COMMAND_NAMES[type(command)]}
         if isinstance(command, SubmitOrder):
             row["order_id"] = shard << 55 | position << 16 | index
-        rows.append(as_json(row | _fields_of(command, symbol_of)))
+        rows.append(as_json(row | fields_of(command, symbol_of)))
     return as_json(
         {
             "wire_version": header.version,
@@ -225,7 +234,7 @@ def event_batch_json(record: bytes, part_count: int, symbol_of: SymbolOf) -> Row
         header = decode_event_header(record)
         status = code_name(BatchStatus, header.status)
         events = [
-            as_json({"event": event_name(event)} | _fields_of(event, symbol_of))
+            as_json({"event": event_name(event)} | fields_of(event, symbol_of))
             for event in decode_events(record)
         ]
     except WireError as error:
