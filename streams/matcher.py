@@ -16,7 +16,7 @@ from typing import Protocol
 from domain.batch import START, EventBatch, ForkError, Position
 from domain.exchange import Exchange
 from domain.snapshot import SnapshotError, restore, snapshot
-from domain.wire import decode_event_header, seal_events
+from domain.wire import NewerVersionError, decode_event_header, seal_events
 
 log = logging.getLogger(__name__)
 
@@ -145,10 +145,7 @@ class Matcher:
 
     def _restored(self, tail: Position) -> tuple[Exchange, bytes]:
         at_most = tail.position
-        while self._snapshots is not None and at_most > 0:
-            found = self._snapshots.newest_sound(self.shard, at_most)
-            if found is None:
-                break
+        while (found := self._snapshot_not_past(at_most)) is not None:
             at, chunks = found
             logged = self._events.at(at.position)
             try:
@@ -163,18 +160,35 @@ class Matcher:
             at_most = at.position - 1
         return Exchange(self.shard), START.chain
 
+    def _snapshot_not_past(self, position: int) -> tuple[Position, list[bytes]] | None:
+        if self._snapshots is None or position <= 0:
+            return None
+        try:
+            return self._snapshots.newest_sound(self.shard, position)
+        except Exception as error:  # noqa: BLE001 - matching does not need that server: see _save
+            log.warning("shard %d: no snapshot can be read: %r", self.shard, error)
+            return None
+
     # --- following --------------------------------------------------------------------------------
 
     def step(self) -> int:
         """Apply what the command log holds past here, up to a bound, and write its events.
 
         Returns the number of batches; 0 means that the matcher has caught up. Raises IntegrityError
-        where another matcher wrote first, NewerVersionError where a newer release wrote a command.
+        where another matcher wrote first, NewerVersionError where a newer release wrote the next
+        command.
         """
         rows = self._commands.read(self.exchange.position, self._limits.read_batches_max)
         if not rows:
             return 0
-        out = [(position, self._apply(position, batch)) for position, batch in rows]
+        out: list[tuple[int, list[bytes]]] = []
+        for position, batch in rows:
+            try:
+                out.append((position, self._apply(position, batch)))
+            except NewerVersionError:
+                if not out:
+                    raise
+                break  # what came before it is answered first
         self._events.append(out)
         if self._commands_since_snapshot >= self._limits.snapshot_commands:
             self.save_snapshot()
