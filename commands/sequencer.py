@@ -4,7 +4,8 @@ commit).
 Whatever arrived while the previous write was in flight goes into the next batch; an idle sequencer
 adds no delay. Guarantees: `write` returns only once the commands are durable; a failed write is
 either known not to be in the log (`NotWrittenError`) or said to be unknown (`OutcomeUnknownError`);
-a request's commands stay together, in order."""
+a request's commands stay together, in order; what was said to be durable does not turn out to be a
+batch of a session that the engine has long forgotten."""
 
 from __future__ import annotations
 
@@ -15,14 +16,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import uuid4
 
 from eventsourcing.persistence import IntegrityError, PersistenceError
 
 from commands.protocols import CommandLog, NotWrittenError, OutcomeUnknownError, Receipt
+from domain.codes import SESSION_MEMORY_NS
 from domain.wire import COMMAND_HEADER_BYTES, encode_batch
 
 log = logging.getLogger(__name__)
+
+# A session that wrote nothing for so long is given up, well before the engine forgets it.
+SESSION_SILENCE_NS_MAX: Final = SESSION_MEMORY_NS // 2
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,14 @@ class _Request:
 
 @dataclass
 class Batch:
-    """What is written together, and as what: `number` is `session`'s next."""
+    """What is written together, and as what: `number` is `session`'s next, and its last was taken
+    at `last_ns`.
+    """
 
     session: bytes
     number: int
+    last_ns: int
+    taken_ns: int
     requests: list[_Request] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
 
@@ -82,6 +92,7 @@ class SequencerCore:
         self._new_session = new_session
         self.session = new_session()
         self._batch_number = 0
+        self._last_ns = 0
         self._pending: deque[_Request] = deque()
         self._pending_commands = 0
         self._lock = threading.Lock()
@@ -131,7 +142,10 @@ class SequencerCore:
             return self._gather() if self._pending else None
 
     def _gather(self) -> Batch:
-        batch = Batch(self.session, self._batch_number + 1)
+        now_ns = self._clock_ns()
+        if self._batch_number and now_ns - self._last_ns > SESSION_SILENCE_NS_MAX:
+            self._renew()
+        batch = Batch(self.session, self._batch_number + 1, self._last_ns, now_ns)
         size = COMMAND_HEADER_BYTES
         while self._pending:
             request = self._pending[0]
@@ -152,7 +166,9 @@ class SequencerCore:
         """Append the batch: its position, or what its writers are to be told. Blocks."""
         try:
             encoded = encode_batch(batch.session, batch.number, self._clock_ns(), batch.records)
-            return self._append(batch, encoded)
+            position = self._append(batch, encoded)
+            self._check_not_late(batch)
+            return position
         except (NotWrittenError, OutcomeUnknownError) as error:
             return error
 
@@ -171,6 +187,13 @@ class SequencerCore:
             raise NotWrittenError(f"the log refused the write: {failure}") from failure
         return position
 
+    def _check_not_late(self, batch: Batch) -> None:
+        """A machine that slept may have written the batch long after its session was last heard of;
+        the engine takes no batch but the first of a session that it does not know.
+        """
+        if batch.number > 1 and self._clock_ns() - batch.last_ns > SESSION_SILENCE_NS_MAX:
+            raise OutcomeUnknownError("the engine may have forgotten the session")
+
     def settle(self, batch: Batch, result: int | Exception) -> None:
         """Go on from a batch, and answer all who wait for it.
 
@@ -180,7 +203,7 @@ class SequencerCore:
         with self._lock:
             if self.session == batch.session:
                 if isinstance(result, int):
-                    self._batch_number = batch.number
+                    self._batch_number, self._last_ns = batch.number, batch.taken_ns
                 elif isinstance(result, OutcomeUnknownError):
                     self._renew()
         if isinstance(result, int):
