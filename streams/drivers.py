@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.batch import SinkError
+from domain.batch import ConflictError, SinkError
 from streams.follower import Follower
 from streams.matcher import Matcher
 
@@ -87,7 +87,7 @@ class SinkDriver:
         self._prepare = prepare
         self._name = f"{follower.sink.name}, shard {follower.source.shard}"
         self._retry_s = RETRY_S_MIN
-        self._prepared = self._told = False
+        self._prepared = self._told = self._idle = False
 
     def turn(self) -> Pause:
         """Take the sink one step further and tell how far it got."""
@@ -98,6 +98,9 @@ class SinkDriver:
                 self._prepared = True
             moved = follower.step()
             self._prepared = not follower.is_lost
+        except ConflictError as error:
+            log.info("%s: another instance was quicker: %s", self._name, error)
+            return self._ask_again(RETRY_S_MIN)
         except SinkError as error:
             log.critical("%s stopped: %s", self._name, error)
             return self._ask_again(RETRY_S_MAX)
@@ -107,9 +110,11 @@ class SinkDriver:
             self._retry_s = min(self._retry_s * 2, RETRY_S_MAX)
             return pause
         self._retry_s = RETRY_S_MIN
-        if moved or not self._told:
+        if moved or self._idle or not self._told:
+            # Told again when idle: whoever starts later, or missed it, would not hear otherwise.
             shard = follower.source.shard
             self._told = self._waker.send("api", follower.sink.name, shard, follower.position)
+        self._idle = not moved
         if moved:
             return GO_ON
         return Pause(IDLE_S if self._told else MAILBOX_FULL_S)
