@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from eventsourcing.persistence import PersistenceError
 
@@ -32,6 +32,8 @@ from streams.wake import WakeReceiver, WakeSender
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25
+WAITERS_SWEPT_MIN = 64
+SESSIONS_KEPT = 64
 
 
 class ShardLog(CommandLog, Protocol):
@@ -51,12 +53,16 @@ class GatewayLimits:
     read_batches_max: int = 32
 
 
+Waiter: TypeAlias = tuple[int, int, asyncio.Future[bool]]
+
+
 class ProgressBoard:
     """How far the matcher and each sink got, and who waits for it."""
 
     def __init__(self) -> None:
         self._at: dict[tuple[str, int], int] = {}
-        self._waiting: dict[tuple[str, int], list[tuple[int, int, asyncio.Future[bool]]]] = {}
+        self._waiting: dict[tuple[str, int], list[Waiter]] = {}
+        self._swept: dict[tuple[str, int], int] = {}
         self._serial = itertools.count()
 
     def at(self, sink: str, shard: int) -> int:
@@ -85,11 +91,22 @@ class ProgressBoard:
         if wait_s <= 0:
             return False
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting.setdefault(key, []), (position, next(self._serial), future))
+        self._enter(key, (position, next(self._serial), future))
         try:
             return await asyncio.wait_for(future, wait_s)
         except TimeoutError:
             return self._at.get(key, 0) >= position
+
+    def _enter(self, key: tuple[str, int], waiter: Waiter) -> None:
+        """Those who gave up leave when there are twice as many as there were without them: a sink
+        that stands still for hours must not gather them.
+        """
+        waiting = self._waiting.setdefault(key, [])
+        heapq.heappush(waiting, waiter)
+        if len(waiting) >= 2 * self._swept.get(key, WAITERS_SWEPT_MIN):
+            waiting[:] = [each for each in waiting if not each[2].done()]
+            heapq.heapify(waiting)
+            self._swept[key] = max(WAITERS_SWEPT_MIN, len(waiting))
 
 
 class GatewayShard:
@@ -100,10 +117,20 @@ class GatewayShard:
         self.sequencer = sequencer
         self.events = events
         self.matched = events.tail().position
-        self.sessions = {sequencer.session}
+        self.sessions = {sequencer.session: None}
         self.moved_at = time.monotonic()
         self.results: OrderedDict[int, EventBatch] = OrderedDict()
         sequencer.last_position = commands.head()
+
+    def note_session(self) -> None:
+        """The next writes may be of a new session. Of the old ones only the newest are kept: a log
+        that fails for hours makes many.
+        """
+        session = self.sequencer.session
+        if session not in self.sessions:
+            self.sessions[session] = None
+            if len(self.sessions) > SESSIONS_KEPT:
+                del self.sessions[next(iter(self.sessions))]
 
 
 class LogGateway:
@@ -135,7 +162,7 @@ class LogGateway:
         own = self._shards[shard]
         if own.sequencer.last_position - own.matched > self._limits.lag_batches_max:
             raise BehindError(f"the matcher of shard {shard} is {self.lag(shard)} batches behind")
-        own.sessions.add(own.sequencer.session)
+        own.note_session()
         return await own.sequencer.write(records)
 
     def write_system(
@@ -162,7 +189,10 @@ class LogGateway:
         own = self._shards[receipt.shard]
         batch = own.results.get(receipt.position)
         if batch is None:
-            batch = await asyncio.to_thread(own.events.at, receipt.position)
+            try:
+                batch = await asyncio.to_thread(own.events.at, receipt.position)
+            except PersistenceError as error:
+                log.warning("the event log cannot be read: %r", error)
         if batch is None:
             return None
         if batch.header.status != APPLIED:
