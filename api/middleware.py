@@ -9,6 +9,7 @@ request.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -17,7 +18,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem, problem_response
+from api.errors import Problem, problem_response, retry_after
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -55,6 +56,13 @@ class RequestIdMiddleware:
 
         try:
             await self.app(scope, receive, send_named)
+        except asyncio.CancelledError:
+            # The process stops and waits no longer; what was sent may be in the log by now.
+            if started:
+                raise
+            detail = "the exchange is stopping; a write may be in the log: send it again"
+            problem = Problem(503, "stopping", detail, headers=retry_after())
+            await problem_response(problem, request_id)(scope, receive, send_named)
         except Exception:
             log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
             if started:
