@@ -53,7 +53,9 @@ def tick(
 
 def run_clock(writer: SystemWriter, shards: int, interval_ms: int, stop: threading.Event) -> None:
     """Tick until `stop`; `interval_ms` 0 ticks never."""
-    while interval_ms > 0 and not stop.is_set():
+    if interval_ms == 0:
+        stop.wait()
+    while not stop.is_set():
         tick(writer, shards, interval_ms)
         now_ms = time.time_ns() / 1e6
         stop.wait((interval_ms - now_ms % interval_ms) / 1000)
