@@ -1,10 +1,11 @@
 """Which client order ids were used since an instrument last closed, and by which order.
 
 An id is kept as a 126-bit hash of (account, instrument, trading day, id), with a 31-bit digest of
-the order's body: four words an id in one list, oldest first, and a word of a hash index that points
-into it. A new id so touches one far cache line, not the entry's. When an instrument closes its day
-goes up: its old ids are never met again, and the next growth drops them. The hash is salted by the
-shard's first batch, so no one can prepare collisions."""
+the order's body: four words an id in one list, oldest first. A hash index points into it, its
+15-bit marks apart from its places: a new id reads one cache line of marks and no more. When an
+instrument closes its day goes up: its old ids are never met again, and the next growth drops them.
+The hash is salted by the shard's first batch, so no one can prepare collisions.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import Final, final
 
 from librt.strings import read_i64_le
 from librt.vecs import append, extend, vec
-from mypy_extensions import i64
+from mypy_extensions import i16, i32, i64
 
 from domain.tables import BLOCK, LOW, zeros
 
@@ -50,6 +51,14 @@ def well_formed(data: bytes, at: i64, length: i64) -> bool:
     return (word + (SEVEN_LIFTS & used)) & wanted == wanted
 
 
+def mark_of(first: i64) -> i64:
+    """15 bits of a hash, never 0: what the index tells a full slot by."""
+    mark = (first >> 32) & 0x7FFF
+    if mark == 0:
+        return 1
+    return mark
+
+
 def _mix(lane: i64, chunk: i64, factor: i64) -> i64:
     product = (lane ^ chunk) * factor
     return (product ^ (product >> 32)) & LOW
@@ -62,9 +71,9 @@ class ClientIds:
     def __init__(self, salt: bytes) -> None:
         self.live: i64 = 0
         self.mask: i64 = 1023
-        self.index: vec[i64] = zeros(
-            1024
-        )  # second half of the first hash << 32 | entry + 1; 0 free
+        self.marks: vec[i16] = vec[i16]()
+        self.places: vec[i32] = vec[i32]()
+        self._make_index(1024)
         self.entries: vec[i64] = zeros(0)
         self.used: i64 = 0  # words of `entries` that hold ids; the rest of its last block is free
         self.block: vec[i64] = zeros(BLOCK)
@@ -121,17 +130,17 @@ class ClientIds:
 
     def seek(self) -> i64:
         """Entry of the id whose hash is in `first` and `second`, or -1."""
-        index = self.index
+        marks = self.marks
         mask = self.mask
-        mark = self.first >> 32
+        wanted = mark_of(self.first)
         slot = self.first & mask
         while True:
-            word = index[slot]
-            if word == 0:
+            mark = i64(marks[slot])
+            if mark == 0:
                 self.slot = slot
                 return -1
-            if word >> 32 == mark:
-                entry = (word & LOW) - 1
+            if mark == wanted:
+                entry = i64(self.places[slot]) * WORDS
                 if self.entries[entry] == self.first and self.entries[entry + 1] == self.second:
                     return entry
             slot = (slot + 1) & mask
@@ -159,7 +168,8 @@ class ClientIds:
         entries[entry + 2] = order_id
         day = self.days[instrument] & 0x7FFF
         entries[entry + 3] = (digest << 32) | instrument | (day << 16)
-        self.index[self.slot] = ((self.first >> 32) << 32) | (entry + 1)
+        self.marks[self.slot] = i16(mark_of(self.first))
+        self.places[self.slot] = i32(entry >> 2)
         self.live += 1
         self.counts[instrument] = self.counts[instrument] + 1
         self.sums[instrument] = self.mixed(instrument, self.first, self.second, order_id, digest)
@@ -171,13 +181,21 @@ class ClientIds:
         entry = (first ^ (second >> 1) ^ (order_id & SUM_BITS) ^ (digest << 20)) & SUM_BITS
         return (self.sums[instrument] + entry) & SUM_BITS
 
-    def _point(self, entry: i64, first: i64) -> None:
-        index = self.index
-        mask = self.mask
-        slot = first & mask
-        while index[slot] != 0:
-            slot = (slot + 1) & mask
-        index[slot] = ((first >> 32) << 32) | (entry + 1)
+    def _make_index(self, size: i64) -> None:
+        """An empty index of `size` slots, a power of two from 1,024 on."""
+        marks = vec[i16](capacity=size)
+        places = vec[i32](capacity=size)
+        while len(marks) < BLOCK:
+            marks = append(marks, 0)
+            places = append(places, 0)
+        some_marks = marks[:]
+        some_places = places[:]
+        while len(marks) < size:
+            marks = extend(marks, some_marks)
+            places = extend(places, some_places)
+        self.marks = marks
+        self.places = places
+        self.mask = size - 1
 
     def _rebuild(self) -> None:
         """Drop what is not of its instrument's present day, and make an index at most half full."""
@@ -186,11 +204,17 @@ class ClientIds:
         size: i64 = 1024
         while size < self.live * 2:
             size = size << 1
-        self.mask = size - 1
-        self.index = zeros(size)
+        self._make_index(size)
+        marks = self.marks
+        mask = self.mask
         at: i64 = 0
         while at < self.used:
-            self._point(at, self.entries[at])
+            first = self.entries[at]
+            slot = first & mask
+            while marks[slot] != 0:
+                slot = (slot + 1) & mask
+            marks[slot] = i16(mark_of(first))
+            self.places[slot] = i32(at >> 2)
             at += WORDS
 
     def _drop_past_days(self) -> None:

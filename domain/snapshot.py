@@ -40,6 +40,7 @@ from domain.exchange import Exchange, Session
 from domain.tables import LOW
 
 SNAPSHOT_MAGIC: Final = 0x0000000131534258  # "XBS1", version 1
+HEAD_BYTES: Final = 80  # magic, length of the state, SHA-256 of it, SHA-256 of the client order ids
 CHUNK_BYTES: Final = 1_000_000
 SCALARS: Final = 9  # words of an instrument's row that are state in themselves
 
@@ -61,12 +62,14 @@ def snapshot(exchange: Exchange) -> list[bytes]:
     Full chunks of client order ids, oldest first, are the same in every later snapshot of the day.
     """
     state = _write_state(exchange)
+    client_ids = _write_client_ids(exchange.books.client_ids)
     head = BytesWriter()
     write_i64_le(head, SNAPSHOT_MAGIC)
     write_i64_le(head, len(state))
     head.write(hashlib.sha256(state).digest())
+    head.write(hashlib.sha256(client_ids).digest())
     chunks: list[bytes] = []
-    for part in (head.getvalue() + state, _write_client_ids(exchange.books.client_ids)):
+    for part in (head.getvalue() + state, client_ids):
         chunks.extend(part[at : at + CHUNK_BYTES] for at in range(0, len(part), CHUNK_BYTES))
     return chunks
 
@@ -74,18 +77,18 @@ def snapshot(exchange: Exchange) -> list[bytes]:
 def restore(chunks: list[bytes]) -> Exchange:
     """The engine that `snapshot` saw. Raises SnapshotError on anything else."""
     data = b"".join(chunks)
-    if len(data) < 48 or len(data) % 8 != 0 or read_i64_le(data, 0) != SNAPSHOT_MAGIC:
+    if len(data) < HEAD_BYTES or len(data) % 8 != 0 or read_i64_le(data, 0) != SNAPSHOT_MAGIC:
         raise SnapshotError("not a snapshot of this release")
-    length = read_i64_le(data, 8)
-    if not 0 <= length <= len(data) - 48:
+    end = HEAD_BYTES + read_i64_le(data, 8)
+    if not HEAD_BYTES <= end <= len(data):
         raise SnapshotError("the snapshot is cut off")
-    state = data[48 : 48 + length]
+    state = data[HEAD_BYTES:end]
     if hashlib.sha256(state).digest() != data[16:48]:
         raise SnapshotError("the snapshot is damaged")
-    exchange = _read_state(state)
-    _read_client_ids(exchange.books.client_ids, data, 48 + length)
-    if _write_state(exchange) != state:
+    if hashlib.sha256(memoryview(data)[end:]).digest() != data[48:HEAD_BYTES]:
         raise SnapshotError("the snapshot's client order ids are damaged")
+    exchange = _read_state(state)
+    _read_client_ids(exchange.books.client_ids, data, end)
     return exchange
 
 

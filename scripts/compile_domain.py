@@ -35,11 +35,16 @@ setup(
 """
 
 
+def extension_paths() -> list[Path]:
+    """The extensions that a whole build leaves beside the sources."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    return [source_path(module).with_suffix(suffix) for module in [*SOURCES, "domain._compiled"]]
+
+
 def remove_extensions() -> None:
     """Delete what an earlier run built."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    built = [source_path(module).with_suffix(suffix) for module in [*SOURCES, "domain._compiled"]]
-    for path in [*ROOT.glob(f"*__mypyc{suffix}"), *built]:
+    for path in [*ROOT.glob(f"*__mypyc{suffix}"), *extension_paths()]:
         path.unlink(missing_ok=True)
 
 
@@ -78,7 +83,8 @@ def main() -> None:
     wanted = source_hash()
     stamp = ROOT / "build" / "domain.stamp"
     tag = f"{wanted} {sysconfig.get_config_var('EXT_SUFFIX')}"
-    if "--force" not in sys.argv and stamp.exists() and stamp.read_text() == tag:
+    built = [path.exists() for path in extension_paths()]
+    if "--force" not in sys.argv and all(built) and stamp.exists() and stamp.read_text() == tag:
         return
     stamp.unlink(missing_ok=True)
     remove_extensions()
