@@ -149,11 +149,11 @@ class _Run:
         self.until = Until(self.end if wanted is None else wanted, options.to_time_ns)
 
     def go(self, snapshots: SnapshotSource | None) -> ReplayResult:
-        began = time.perf_counter()
         if snapshots is not None:
             self._start_from(snapshots)
         began_at = self.replay.position
         export = self._open_export()
+        began = time.perf_counter()
         try:
             taps: list[After] = [] if export is None else [self._tap(export)]
             verified = agrees_at = None

@@ -248,14 +248,15 @@ def _shown_progress() -> Iterator[Shown | None]:
     columns = (
         TextColumn("replay"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} batches, {task.fields[told]}"),
+        TextColumn("{task.fields[told]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("replay", total=None, told="")
 
         def show(position: int, until: int, commands: int) -> None:
-            bar.update(task, completed=position, total=until, told=f"{commands:,} commands")
+            told = f"{position:,} of {until:,} batches, {commands:,} commands"
+            bar.update(task, completed=position, total=until, told=told)
 
         yield show
 

@@ -6,6 +6,7 @@ its name when it is whole, and not at all where something went wrong.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -122,17 +123,23 @@ def open_export(what: str, form: str, output: str) -> Export:
 
 
 class _Partial:
-    """The file under a name of its own until it is whole."""
+    """The file under a name of its own until it is whole. A pipe or a device is written as it is:
+    nothing may take its place.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        if path.exists() and not path.is_file():
+            self.partial = path
 
     def keep(self) -> None:
-        self.partial.replace(self.path)
+        if self.partial != self.path:
+            self.partial.replace(self.path)
 
     def drop(self) -> None:
-        self.partial.unlink(missing_ok=True)
+        if self.partial != self.path:
+            self.partial.unlink(missing_ok=True)
 
 
 class JsonLinesExport:
@@ -177,11 +184,9 @@ class JsonLinesExport:
     def abandon(self) -> None:
         """Leave no file."""
         if self._place is not None:
-            # What a full disk left in the buffer cannot be written now either.
-            try:
+            # What a full disk left in the buffer cannot be written now either; that was told.
+            with contextlib.suppress(OSError):
                 self._file.close()
-            except OSError as error:
-                print(f"crossbook: {error.strerror}", file=sys.stderr)
             self._place.drop()
 
 
@@ -211,6 +216,11 @@ class ParquetExport:
         if len(self._waiting) >= FRAME_ROWS:
             self._put(self._waiting)
             self._waiting = []
+
+    @property
+    def waiting_frames(self) -> int:
+        """Frames that polars has not taken yet."""
+        return self._frames.qsize()
 
     def finish(self) -> None:
         """Write what is left, and the file's footer."""

@@ -158,7 +158,9 @@ def checksum_of(batch: bytes) -> int:
 
 def is_intact(batch: bytes) -> bool:
     """Whether a CommandBatch carries its own checksum."""
-    return batch[:4] == COMMAND_MAGIC and checksum_of(batch) == int.from_bytes(batch[4:8], "little")
+    if len(batch) < COMMAND_HEADER_BYTES or batch[:4] != COMMAND_MAGIC:
+        return False
+    return checksum_of(batch) == int.from_bytes(batch[4:8], "little")
 
 
 def where_in_commands(sound: bytes, found: bytes, byte: int) -> str:

@@ -145,19 +145,21 @@ class LogFile:
     # --- reading ----------------------------------------------------------------------------------
 
     def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """The first rows that fit a page, and at least one."""
+        """The first rows that fit a page, and at least one, if any."""
         while True:
+            found: list[tuple[Any, ...]] = []
             try:
-                found = self._fill(statement, parameters)
+                self._fill(found, statement, parameters)
             except sqlite3.Error as error:
-                if self._settled():
+                # Rows before the damage are sound; whoever asks for those behind it meets it again.
+                if self._settled() and not found:
                     raise LogUnreadableError(f"{self.path}: {error}") from error
-                continue
             if self._settled():
                 return found
 
-    def _fill(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
+    def _fill(
+        self, found: list[tuple[Any, ...]], statement: str, parameters: tuple[Any, ...]
+    ) -> None:
         size = 0
         with closing(self._connection.execute(statement, parameters)) as cursor:
             for row in cursor:
@@ -165,8 +167,7 @@ class LogFile:
                 state = row[-1]
                 size += len(state) if isinstance(state, bytes) else 0
                 if size > PAGE_BYTES_MAX:
-                    break
-        return found
+                    return
 
     def _settled(self) -> bool:
         """Whether what was just read stands. False where an exchange has opened the log meanwhile:

@@ -64,7 +64,7 @@ class Verification:
         self.compared = 0
         self.mended: list[int] = []
         self._batches = _grouped(events.read(0, end))
-        self._next = next(self._batches, None)
+        self._next: list[EventRow] | None = []  # empty: nothing was read yet
         self._found: list[EventRow] = []
         self._told_at = 0
 
@@ -119,9 +119,8 @@ class Verification:
 
     def finish(self, reached: int) -> None:
         """Tell of what the event log holds beside the batches up to `reached`."""
-        while self._next is not None and self._next[0].position <= reached:
-            self._tell_extra()
-            self._next = next(self._batches, None)
+        while (ahead := self._ahead()) is not None and ahead <= reached:
+            self._tell_extra(ahead)
 
     def tell_extra(self, commands_end: int, events_end: int) -> None:
         """Tell of batches behind the last command."""
@@ -189,20 +188,24 @@ class Verification:
 
     def _take(self, position: int) -> list[EventRow]:
         """The log's rows of a position; those of earlier ones are out of place."""
-        while self._next is not None and self._next[0].position < position:
-            self._tell_extra()
-            self._next = next(self._batches, None)
-        if self._next is None or self._next[0].position != position:
+        while (ahead := self._ahead()) is not None and ahead < position:
+            self._tell_extra(ahead)
+        if ahead != position:
             return []
-        found = self._next
-        self._next = next(self._batches, None)
+        found, self._next = self._next, next(self._batches, None)
+        assert found is not None
         return found
 
-    def _tell_extra(self) -> None:
-        assert self._next is not None
-        position = self._next[0].position
+    def _ahead(self) -> int | None:
+        """The position of the log's next batch, None at its end."""
+        if self._next == []:
+            self._next = next(self._batches, None)
+        return None if self._next is None else self._next[0].position
+
+    def _tell_extra(self, position: int) -> None:
         what = "the event log has this position once more, or out of place"
         self.tell(Difference("extra", EVENTS, position, what))
+        self._next = next(self._batches, None)
 
     def _compare_parts(self, position: int, fresh: bytes) -> None:
         """Cut the fresh batch as the log's is cut, and compare part by part."""
