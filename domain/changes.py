@@ -69,10 +69,10 @@ def _aim(books: Books, data: bytes, at: i64, order_id: i64, id_at: i64) -> i64:
     """Row of the order that a cancel or replace names, or minus the reason why there is none."""
     parties = read_i64_le(data, at + 8)
     account = parties & LOW
+    instrument = (parties >> 32) & LOW
     if not is_account(books, account):
         return -UNKNOWN_ACCOUNT
     if order_id == 0:
-        instrument = (parties >> 32) & LOW
         if not is_instrument(books, instrument):
             return -UNKNOWN_INSTRUMENT
         length = (read_i64_le(data, at) >> 16) & 0xFF
@@ -84,6 +84,10 @@ def _aim(books: Books, data: bytes, at: i64, order_id: i64, id_at: i64) -> i64:
         order_id = books.client_ids.order_id(cell)
     row = books.find(order_id)
     if row == NIL or books.orders[row + PRICE_ACCOUNT] >> 32 != account:
+        return -UNKNOWN_ORDER
+    # A gateway checks prices against the instrument that was named: it must be the order's.
+    level = books.orders[row + LEVEL] & LOW
+    if instrument != 0 and books.levels[level] >> 33 != instrument:
         return -UNKNOWN_ORDER
     return row
 

@@ -25,7 +25,8 @@ def aimed_at(shard: Shard, command: CancelOrder | ReplaceOrder) -> tuple[Book, O
         order_id, _ = named_in.client_order_ids.get(key, (0, ()))
     for book, order in shard.resting(command.account):
         if order.order_id == order_id:
-            return book, order
+            elsewhere = command.instrument and shard.books.get(command.instrument) is not book
+            return Reason.UNKNOWN_ORDER if elsewhere else (book, order)
     return Reason.UNKNOWN_ORDER
 
 

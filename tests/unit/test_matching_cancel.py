@@ -68,10 +68,11 @@ def test_orders_that_do_not_rest_cannot_be_cancelled() -> None:
     """)
 
 
-def test_the_order_id_counts_and_what_is_sent_beside_it_does_not() -> None:
+def test_the_order_id_counts_and_must_be_of_the_instrument_beside_it() -> None:
     play("""
         a: ann buys 5 at 100         | accepted
-        ann cancels a in UNLISTED    | a cancelled 5 by_request
+        ann cancels a in UNLISTED    | refused unknown_order
+        ann cancels a                | a cancelled 5 by_request
     """)
     story = Story()
     story.send([SubmitOrder(1, 1, 0, 0, 0, 100, 5, b"x")])
