@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import resource
 import shutil
 import subprocess
@@ -64,27 +63,14 @@ class SmallDisk:
 
     def fill(self) -> None:
         """See Disk."""
-        descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
+        with self._ballast.open("ab", buffering=0) as ballast:
             for piece in PIECES:
-                with contextlib.suppress(OSError):
-                    while os.write(descriptor, bytes(piece)) == piece:
-                        pass
-        finally:
-            os.close(descriptor)
-        with contextlib.suppress(OSError):
-            self._must_be_full()
-
-    def _must_be_full(self) -> None:
-        probe = self.folder / "probe"
-        try:
-            probe.write_bytes(bytes(1))
-        except OSError as error:
-            assert error.errno == errno.ENOSPC, error
-        else:
-            raise OSError("there is room yet")
-        finally:
-            probe.unlink(missing_ok=True)
+                try:
+                    while True:
+                        ballast.write(bytes(piece))
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
 
     def free(self) -> None:
         """See Disk."""

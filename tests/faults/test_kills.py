@@ -12,7 +12,7 @@ from tests.faults.observer import Observer
 from tests.faults.options import KILLS, NewExchange
 from tests.faults.verdict import judge
 
-SECONDS_A_KILL = 6.0
+SECONDS_A_KILL = 7.0
 JUDGED_WITHIN_S = 240.0
 ENOUGH_KILLS = 10  # of which some meet a command between the log and its answer
 
