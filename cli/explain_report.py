@@ -12,7 +12,7 @@ from cli.replay_rows import (
     code_name,
     decimal_price,
     event_name,
-    fields_of,
+    json_fields,
     level_json,
     rfc3339,
 )
@@ -261,7 +261,7 @@ def json_of(story: Story) -> dict[str, Any]:
         "average_price": average_price(story) if story.executed_quantity else None,
         "log_end": life.log_end,
     }
-    told_json = as_json(fields_of(order, lambda _: life.symbol) | head)
+    told_json = json_fields(order, lambda _: life.symbol) | as_json(head)
     told_json["arrival"] = _arrival_json(story)
     told_json["standing"] = _standing_json(story)
     told_json["events"] = [_event_json(story, each) for each in life.happenings]
@@ -280,9 +280,8 @@ def _event_json(story: Story, happening: Happening) -> dict[str, Any]:
         "gateway_time": happening.gateway_time_ns,
         "event": event_name(happening.event),
     }
-    return as_json(row | fields_of(happening.event, lambda _: story.life.symbol)) | {
-        "text": told(story, happening)
-    }
+    fields = json_fields(happening.event, lambda _: story.life.symbol)
+    return as_json(row) | fields | {"text": told(story, happening)}
 
 
 def _arrival_json(story: Story) -> dict[str, Any] | None:

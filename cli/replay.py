@@ -295,15 +295,17 @@ class _Run:
         return open_export(options.export, options.form, options.output)
 
     def _tap(self, export: Export) -> After:
-        options = self.options
+        options, form = self.options, export.form
 
         def tap(row: CommandRow, image: bytes, _chain: bytes) -> None:
             if row.position < options.from_position:
                 return
             if options.export == COMMANDS:
-                rows = command_rows(row.position, options.shard, row.batch, image, self._symbol)
+                rows = command_rows(
+                    row.position, options.shard, row.batch, image, form, self._symbol
+                )
             else:
-                rows = event_rows(row.position, image, self._symbol)
+                rows = event_rows(row.position, image, form, self._symbol)
             export.write(rows)
 
         return tap

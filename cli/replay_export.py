@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from cli.replay_rows import Row, as_json
+from cli.replay_rows import JSON, PLAIN, Form, Row
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +26,8 @@ STDOUT: Final = "-"
 FORMATS: Final = ("jsonl", "parquet")
 WHAT: Final = ("commands", "events")
 BUFFER_BYTES: Final = 1 << 20
-FRAME_ROWS: Final = 50_000
+FRAME_ROWS: Final = 20_000
+GROUP_ROWS: Final = 100_000
 FRAMES_WAITING_MAX: Final = 2
 LOOK_EVERY_S: Final = 0.2
 
@@ -100,10 +101,11 @@ class ExportError(Exception):
 class Export(Protocol):
     """Something that rows are written to; afterwards either `finish` or `abandon` is called."""
 
+    form: Form
     rows: int
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Add rows. Raises ExportError."""
+        """Add rows of this form. Raises ExportError."""
         ...
 
     def finish(self) -> None:
@@ -145,6 +147,8 @@ class _Partial:
 class JsonLinesExport:
     """One JSON object a line; `path` None is standard output."""
 
+    form = JSON
+
     def __init__(self, path: Path | None) -> None:
         self.rows = 0
         self._encoder = msgspec.json.Encoder()
@@ -160,7 +164,7 @@ class JsonLinesExport:
 
     def write(self, rows: Iterable[Row]) -> None:
         """Add rows."""
-        lines = self._encoder.encode_lines([as_json(row) for row in rows])
+        lines = self._encoder.encode_lines(rows)
         self.rows += lines.count(b"\n")
         try:
             self._file.write(lines)
@@ -192,6 +196,8 @@ class JsonLinesExport:
 
 class ParquetExport:
     """Row groups, written by polars' streaming engine in a thread of its own."""
+
+    form = PLAIN
 
     def __init__(self, what: str, path: Path) -> None:
         self.rows = 0
@@ -267,7 +273,7 @@ class ParquetExport:
         schema = _schema(self._columns)
         try:
             frames = register_io_source(self._source, schema=schema)
-            frames.sink_parquet(self._place.partial, row_group_size=FRAME_ROWS)
+            frames.sink_parquet(self._place.partial, row_group_size=GROUP_ROWS)
         except Exception as error:  # noqa: BLE001 - raised again where the rows come from
             self._error = error
 

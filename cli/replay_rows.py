@@ -12,7 +12,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from domain.codes import (
     BatchStatus,
@@ -75,46 +75,91 @@ Row = dict[str, Any]
 SymbolOf = Callable[[int], str]
 
 
-def command_rows(
-    position: int, shard: int, batch: bytes, event_record: bytes, symbol_of: SymbolOf
-) -> Iterator[Row]:
-    """One row a command, with what became of its batch; one without a command where the batch is
-    undecodable.
+# --- one record -----------------------------------------------------------------------------------
+
+
+class Take(IntEnum):
+    """How a field becomes a value of a row."""
+
+    AS_IT_IS = 0
+    CODE = 1
+    TEXT = 2
+    STRING = 3
+    TIME = 4
+    PRICE = 5
+
+
+class Field(NamedTuple):
+    """One field of a command or an event: its name in the record, its name in a row, and for a code
+    the words.
     """
-    header = decode_event_header(event_record)
-    head: Row = {
-        "position": position,
-        "status": BatchStatus(int(header.status)).name.lower(),
-        "trading_time": header.trading_time_ns,
-    }
-    try:
-        sent, commands = decode_batch(batch)
-    except WireError as error:
-        yield head | {"command": None, "undecodable": str(error)}
-        return
-    head |= {
-        "session": sent.session.hex(),
-        "batch_number": sent.batch_number,
-        "gateway_time": sent.audit_timestamp_ns,
-    }
-    for index, command in enumerate(commands):
-        row = head | {"command_index": index, "command": COMMAND_NAMES[type(command)]}
-        if isinstance(command, SubmitOrder):
-            row["order_id"] = shard << 55 | position << 16 | index
-        yield row | fields_of(command, symbol_of)
+
+    attribute: str
+    name: str
+    take: Take
+    words: Mapping[int, str]
 
 
-def event_rows(position: int, record: bytes, symbol_of: SymbolOf) -> Iterator[Row]:
-    """One row an event of a whole EventBatch."""
-    header = decode_event_header(record)
-    head: Row = {
-        "position": position,
-        "trading_time": header.trading_time_ns,
-        "gateway_time": header.audit_timestamp_ns,
-    }
-    for index, event in enumerate(decode_events(record)):
-        row = head | {"event_index": index, "event": event_name(event)}
-        yield row | fields_of(event, symbol_of)
+@cache
+def _fields(kind: type) -> tuple[Field, ...]:
+    return tuple(_field(each.name) for each in fields(kind))
+
+
+def _field(attribute: str) -> Field:
+    words: Mapping[int, str] = {}
+    name, take = attribute, Take.AS_IT_IS
+    if attribute in CODES:
+        take, words = Take.CODE, {int(each): each.name.lower() for each in CODES[attribute]}
+    elif attribute in ("client_order_id", "symbol"):
+        take = Take.TEXT
+    elif attribute == "time_ns":
+        name, take = "time", Take.TIME
+    elif attribute in STRINGS:
+        take = Take.STRING
+    elif attribute.endswith("price_ticks"):
+        take = Take.PRICE
+    return Field(attribute, name, take, words)
+
+
+def plain_fields(record: object, symbol_of: SymbolOf) -> Row:
+    """The fields of a command or an event, for Parquet: numbers as they are, codes as words, an
+    instrument's symbol beside it.
+    """
+    row: Row = {}
+    for attribute, name, take, words in _fields(type(record)):
+        value = getattr(record, attribute)
+        if take is Take.CODE:
+            value = words.get(value) or str(value)
+        elif take is Take.TEXT:
+            value = value.decode("ascii", "backslashreplace") or None
+        row[name] = value
+    if "instrument" in row and "symbol" not in row:
+        row["symbol"] = symbol_of(row["instrument"]) or None
+    return row
+
+
+def json_fields(record: object, symbol_of: SymbolOf) -> Row:
+    """The same for JSON: without what is None, wide numbers as strings, prices as decimals, too."""
+    row: Row = {}
+    for attribute, name, take, words in _fields(type(record)):
+        value = getattr(record, attribute)
+        if take is Take.AS_IT_IS:
+            row[name] = value if -SAFE_INTEGER <= value <= SAFE_INTEGER else str(value)
+            if name == "instrument" and (symbol := symbol_of(value)):
+                row["symbol"] = symbol
+        elif take is Take.CODE:
+            row[name] = words.get(value) or str(value)
+        elif take is Take.STRING:
+            row[name] = str(value)
+        elif take is Take.TIME:
+            row[name] = rfc3339(value)
+        elif take is Take.PRICE:
+            row[name] = value
+            if value:
+                row[name.removesuffix("_ticks")] = decimal_price(value)
+        elif value:
+            row[name] = value.decode("ascii", "backslashreplace")
+    return row
 
 
 def event_name(event: object) -> str:
@@ -128,33 +173,68 @@ def _event_name(kind: type) -> str:
     return names[kind.__name__]
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
-def fields_of(record: object, symbol_of: SymbolOf) -> Row:
-    """The fields of a command or an event, codes as words; an instrument's symbol beside it."""
-    row: Row = {}
-    for name in _names(type(record)):
-        value = getattr(record, name)
-        codes = CODES.get(name)
-        if codes is not None:
-            value = code_name(codes, value)
-        elif isinstance(value, bytes):
-            value = value.decode("ascii", "backslashreplace") or None
-        row["time" if name == "time_ns" else name] = value
-        if name == "instrument" and "symbol" not in row:
-            row["symbol"] = symbol_of(value) or None
-    return row
-
-
 def code_name(codes: type[IntEnum], value: int) -> str:
     """A code in lower case; its number where it is none of ours (a refused command's)."""
     try:
         return codes(value).name.lower()
     except ValueError:
         return str(value)
+
+
+# --- rows of a batch ------------------------------------------------------------------------------
+
+
+class Form(NamedTuple):
+    """How rows are made: what all rows of a batch begin with, and the fields of one record."""
+
+    head: Callable[[Row], Row]
+    fields: Callable[[object, SymbolOf], Row]
+
+
+def command_rows(
+    position: int, shard: int, batch: bytes, event_record: bytes, form: Form, symbol_of: SymbolOf
+) -> Iterator[Row]:
+    """One row a command, with what became of its batch; one without a command where the batch is
+    undecodable.
+    """
+    header = decode_event_header(event_record)
+    head: Row = {
+        "position": position,
+        "status": BatchStatus(int(header.status)).name.lower(),
+        "trading_time": header.trading_time_ns,
+    }
+    try:
+        sent, commands = decode_batch(batch)
+    except WireError as error:
+        yield form.head(head | {"undecodable": str(error)})
+        return
+    head |= {
+        "session": sent.session.hex(),
+        "batch_number": sent.batch_number,
+        "gateway_time": sent.audit_timestamp_ns,
+    }
+    head = form.head(head)
+    for index, command in enumerate(commands):
+        row = head | {"command_index": index, "command": COMMAND_NAMES[type(command)]}
+        if isinstance(command, SubmitOrder):
+            row |= form.head({"order_id": shard << 55 | position << 16 | index})
+        yield row | form.fields(command, symbol_of)
+
+
+def event_rows(position: int, record: bytes, form: Form, symbol_of: SymbolOf) -> Iterator[Row]:
+    """One row an event of a whole EventBatch."""
+    header = decode_event_header(record)
+    head = form.head(
+        {
+            "position": position,
+            "trading_time": header.trading_time_ns,
+            "gateway_time": header.audit_timestamp_ns,
+        }
+    )
+    for index, event in enumerate(decode_events(record)):
+        row = head | {"event_index": index, "event": event_name(event)}
+        row.update(form.fields(event, symbol_of))
+        yield row
 
 
 # --- JSON -----------------------------------------------------------------------------------------
@@ -178,6 +258,10 @@ def as_json(row: Row) -> Row:
         if name.endswith("price_ticks") and value:
             out[name.removesuffix("_ticks")] = decimal_price(int(value))
     return out
+
+
+PLAIN: Final = Form(lambda row: row, plain_fields)
+JSON: Final = Form(as_json, json_fields)
 
 
 def decimal_price(price_ticks: int) -> str:
@@ -214,7 +298,7 @@ def command_batch_json(position: int, shard: int, batch: bytes, symbol_of: Symbo
         row: Row = {"command_index": index, "command": COMMAND_NAMES[type(command)]}
         if isinstance(command, SubmitOrder):
             row["order_id"] = shard << 55 | position << 16 | index
-        rows.append(as_json(row | fields_of(command, symbol_of)))
+        rows.append(as_json(row) | json_fields(command, symbol_of))
     return as_json(
         {
             "wire_version": header.version,
@@ -234,7 +318,7 @@ def event_batch_json(record: bytes, part_count: int, symbol_of: SymbolOf) -> Row
         header = decode_event_header(record)
         status = code_name(BatchStatus, header.status)
         events = [
-            as_json({"event": event_name(event)} | fields_of(event, symbol_of))
+            {"event": event_name(event)} | json_fields(event, symbol_of)
             for event in decode_events(record)
         ]
     except WireError as error:
