@@ -40,6 +40,30 @@ LogDir = Annotated[
     Path | None, typer.Option("--log-dir", help="Folder of the logs, such as a copy.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+ToPosition = Annotated[
+    int | None, typer.Option(min=0, help="Stop behind this position; default: the log's end.")
+]
+ToTime = Annotated[
+    str | None, typer.Option(help="Stop where trading time passes this: ISO 8601 or ns.")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Compare the event log with a fresh run, bit for bit.")
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="jsonl or parquet; default: after the file's name."),
+]
+Output = Annotated[
+    str | None, typer.Option(help="File of the export; - is standard output (jsonl).")
+]
+FromPosition = Annotated[int | None, typer.Option(min=1, help="First position that is exported.")]
+PrintPosition = Annotated[
+    int | None,
+    typer.Option("--print", min=1, help="Print both batches of a position, and no more."),
+]
+FromSnapshot = Annotated[
+    bool, typer.Option("--from-snapshot", help="Begin at the newest snapshot that serves.")
+]
 
 
 class BadOptionError(Exception):
@@ -100,35 +124,17 @@ def replay(
     data_dir: DataDir = None,
     log_dir: LogDir = None,
     shard: Annotated[int, typer.Option(min=0, max=254, help="Shard to replay.")] = 0,
-    to_position: Annotated[
-        int | None, typer.Option(min=0, help="Stop behind this position; default: the log's end.")
-    ] = None,
-    to_time: Annotated[
-        str | None, typer.Option(help="Stop where trading time passes this: ISO 8601 or ns.")
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Compare the event log with a fresh run, bit for bit.")
-    ] = False,
+    to_position: ToPosition = None,
+    to_time: ToTime = None,
+    verify: Verify = False,
     book: Annotated[str | None, typer.Option(help="Symbol of the book to show.")] = None,
     depth: Annotated[int, typer.Option(min=1, help="Price levels of the book.")] = 10,
     export: Annotated[str | None, typer.Option(help="Write commands or events to a file.")] = None,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", help="jsonl or parquet; default: after the file's name."),
-    ] = None,
-    output: Annotated[
-        str | None, typer.Option(help="File of the export; - is standard output (jsonl).")
-    ] = None,
-    from_position: Annotated[
-        int | None, typer.Option(min=1, help="First position that is exported.")
-    ] = None,
-    print_position: Annotated[
-        int | None,
-        typer.Option("--print", min=1, help="Print both batches of a position, and no more."),
-    ] = None,
-    from_snapshot: Annotated[
-        bool, typer.Option("--from-snapshot", help="Begin at the newest snapshot that serves.")
-    ] = False,
+    form: Format = None,
+    output: Output = None,
+    from_position: FromPosition = None,
+    print_position: PrintPosition = None,
+    from_snapshot: FromSnapshot = False,
     json: AsJson = False,
 ) -> None:
     """Rebuild a shard from its command log, to any position or time; verify its event log.

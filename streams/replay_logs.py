@@ -6,6 +6,7 @@ no transaction outlasts it; whatever is no log of ours raises `LogUnreadableErro
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -153,7 +154,7 @@ class LogFile:
             except sqlite3.Error as error:
                 # Rows before the damage are sound; whoever asks for those behind it meets it again.
                 if self._settled() and not found:
-                    raise LogUnreadableError(f"{self.path}: {error}") from error
+                    raise LogUnreadableError(f"{self.path}: {error}{self._hint()}") from error
             if self._settled():
                 return found
 
@@ -168,6 +169,11 @@ class LogFile:
                 size += len(state) if isinstance(state, bytes) else 0
                 if size > PAGE_BYTES_MAX:
                     return
+
+    def _hint(self) -> str:
+        if self._alone or os.access(self.path.parent, os.W_OK):
+            return ""
+        return " (it has a write-ahead file, which takes a folder that can be written: copy it)"
 
     def _settled(self) -> bool:
         """Whether what was just read stands. False where an exchange has opened the log meanwhile:

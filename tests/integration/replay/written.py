@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.replay import ReplayOptions, ReplayResult, replay
 from domain.batch import Position
 from domain.codes import BUY, DAY, FOK, GTC, IOC, LIMIT, MARKET, REPLACE_TOTAL, SELL
 from domain.commands import (
@@ -24,6 +25,7 @@ from domain.snapshot import snapshot, state_hash
 from domain.wire import encode_batch, encode_command
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
 from streams.matcher import Matcher, MatcherLimits
+from streams.replay_verify import Difference
 
 SESSION = bytes(8) + b"a system"
 SECOND = 10**9
@@ -191,3 +193,17 @@ def drop(folder: Path, log: str, position: int, part: int = 0) -> None:
     """Take a record's row away."""
     where, key = row_of(log, position, part)
     alter(folder, log, f"DELETE FROM stored_events WHERE {where}", key)
+
+
+# --- verifying ------------------------------------------------------------------------------------
+
+
+def verify(folder: Path, **options: int) -> ReplayResult:
+    return replay(folder, ReplayOptions(verify=True, **options))  # type: ignore[arg-type]
+
+
+def first_of(folder: Path, **options: int) -> Difference:
+    result = verify(folder, **options)
+    assert not result.equal
+    assert result.verified is not None and result.verified.first is not None
+    return result.verified.first
