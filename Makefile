@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEEDS ?= 10000
+FIRST ?= 500
 
-.PHONY: up test check bench fmt setup compile clean
+.PHONY: up test soak check bench fmt setup compile clean
 
 up: setup
 	@exec $(BIN)/crossbook up
@@ -19,6 +21,10 @@ compile: $(VENV)/.installed
 test: setup
 	@$(BIN)/python -m pytest -q
 	@CROSSBOOK_INTERPRETED=1 $(BIN)/python -m pytest -q tests/unit tests/property tests/tapes -k "not cli and not api"
+
+# make soak SEEDS=100000 FIRST=500: the simulation of docs/simulation.md, for as long as you like.
+soak: setup
+	@$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS) --first $(FIRST)
 
 check: setup
 	@$(BIN)/ruff check .
