@@ -78,7 +78,6 @@ def _list_first(directory: Directory) -> int:
             tick_size=TICK_SIZE_TICKS,
             lot_size=LOT_SIZE,
             price_collar=listing.price_collar_ticks,
-            reference_price=listing.start_price_ticks,
         )
         try:
             directory.list_instrument(terms, by=BY)

@@ -22,7 +22,7 @@ class Listing:
 
     @property
     def price_collar_ticks(self) -> int:
-        """The collar, in whole ticks of the instrument."""
+        """How far a market order may trade from the best price, in whole ticks."""
         collar = self.start_price_ticks // COLLAR_DIVISOR
         return max(TICK_SIZE_TICKS, collar // TICK_SIZE_TICKS * TICK_SIZE_TICKS)
 
@@ -68,3 +68,4 @@ def _listings() -> tuple[Listing, ...]:
 
 
 FIRST_LISTINGS: Final = _listings()
+START_PRICES: Final = {each.symbol: each.start_price_ticks for each in FIRST_LISTINGS}

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from cli.listings import START_PRICES
 from cli.play_commands import BUY
 from cli.simulate_flow import Flow, FlowCommand, FlowOutcome, OwnOrder, SimulatedInstrument
 from crossbook_client import AsyncCrossbook, BatchResult, Instrument, Order
@@ -76,25 +77,32 @@ def batch_size(rate: float) -> int:
 async def choose_instruments(
     exchange: AsyncCrossbook, wanted: Sequence[str]
 ) -> list[SimulatedInstrument]:
-    """The instruments to simulate, each about its reference price.
+    """The instruments to simulate, each about its start price.
 
-    `wanted`: symbols, or one number of symbols; empty is every open one that has a reference price.
-    Raises NothingToSimulateError.
+    `wanted`: symbols, or one number of symbols; empty is every open one that has a reference price
+    or is of the first fifty. Raises NothingToSimulateError.
     """
     listed = {each.symbol: each for each in await exchange.instruments()}
     if len(wanted) == 1 and wanted[0].isdigit():
-        chosen = [each for each in listed.values() if each.reference_price][: int(wanted[0])]
+        chosen = [each for each in listed.values() if _start_price(each)][: int(wanted[0])]
     elif wanted:
         unknown = [symbol for symbol in wanted if symbol not in listed]
         if unknown:
             raise NothingToSimulateError(f"not listed: {', '.join(unknown)}")
         chosen = [listed[symbol] for symbol in wanted]
     else:
-        chosen = [each for each in listed.values() if each.reference_price]
+        chosen = [each for each in listed.values() if _start_price(each)]
     chosen = [each for each in chosen if each.state == "open"]
     if not chosen:
         raise NothingToSimulateError("no instrument to simulate is open")
     return [await _simulated(exchange, each) for each in chosen]
+
+
+def _start_price(instrument: Instrument) -> int:
+    """The price about which an instrument is simulated, in price ticks; 0 where none is known."""
+    if instrument.reference_price:
+        return int(instrument.reference_price * TICKS_PER_DOLLAR)
+    return START_PRICES.get(instrument.symbol, 0)
 
 
 async def _simulated(exchange: AsyncCrossbook, instrument: Instrument) -> SimulatedInstrument:
@@ -102,8 +110,7 @@ async def _simulated(exchange: AsyncCrossbook, instrument: Instrument) -> Simula
     middle = 0
     if book.bids and book.asks:
         middle = int((book.bids[0].price + book.asks[0].price) * TICKS_PER_DOLLAR / 2)
-    reference = int((instrument.reference_price or 0) * TICKS_PER_DOLLAR)
-    start = reference or middle or DEFAULT_PRICE_TICKS
+    start = _start_price(instrument) or middle or DEFAULT_PRICE_TICKS
     tick = int(instrument.tick_size * TICKS_PER_DOLLAR)
     return SimulatedInstrument(instrument.symbol, tick, instrument.lot_size, start, middle)
 
