@@ -66,11 +66,11 @@ def summary(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         line: dict[str, Any] = {}
         for name, value in first.items():
             values = [run[place][name] for run in runs]
-            if isinstance(value, bool | str) or value is None:
-                line[name] = value if len(set(values)) == 1 else values
-            else:
+            if isinstance(value, int | float) and not isinstance(value, bool):
                 low, high = min(values), max(values)
                 line[name] = {"min": low, "median": statistics.median(values), "max": high}
+            else:
+                line[name] = value if all(each == value for each in values) else values
         lines.append(line)
     return lines
 
