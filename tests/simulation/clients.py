@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from domain.commands import CancelOrder, MassCancel, ReplaceOrder, SubmitOrder
 from domain.wire import encode_command
+from tests.simulation.directory import TICK
 from tests.simulation.journal import Attempt, Request
 from tests.simulation.scheduler import Process
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 ANSWER_WAIT_S = 1.0
 ATTEMPTS_MAX = 500
-NAMED_INSTRUMENTS = (1, 2)
-PLAIN_INSTRUMENT = 3  # closed and opened again at any moment, which forgets client order ids
-TICK = 100
 PLAIN_QUANTITY = 10_000  # and above: no two plain orders are alike
 
 
@@ -107,7 +105,7 @@ class Client:
         own_ids = [order_id for each, order_id in self._ids if each == shard]
         kind = random.random()
         if kind < 0.2:
-            return Request(shard, [self._plain()], {}, repeatable=False)
+            return Request(shard, [self._plain(shard)], {}, repeatable=False)
         if kind < 0.35 and own_ids:
             return Request(shard, [self._change(random.choice(own_ids))], {}, repeatable=True)
         records: list[bytes] = []
@@ -123,15 +121,17 @@ class Client:
     def _price(self) -> int:
         return TICK * (100 + self.random.randint(-4, 4))
 
-    def _plain(self) -> bytes:
+    def _plain(self, shard: int) -> bytes:
+        """An order on the instrument that closes now and then, which forgets client order ids."""
+        instrument = self.world.directory.instruments[shard][-1]
         side, tif = self.random.randrange(2), self.random.choice((0, 1, 1, 2))
         quantity = PLAIN_QUANTITY * self.account + self._serial
-        order = SubmitOrder(self.account, PLAIN_INSTRUMENT, side, 0, tif, self._price(), quantity)
+        order = SubmitOrder(self.account, instrument, side, 0, tif, self._price(), quantity)
         return encode_command(order)
 
     def _submit(self, shard: int, name: bytes) -> bytes:
         random = self.random
-        instrument = random.choice(NAMED_INSTRUMENTS)
+        instrument = random.choice(self.world.directory.instruments[shard][:-1])
         self._named.append((shard, instrument, name))
         tif, quantity = random.choice((0, 1, 1, 1, 2, 3)), random.randint(1, 50)
         price = self._price() + (1 if random.random() < 0.05 else 0)
@@ -151,7 +151,8 @@ class Client:
         random = self.random
         own = [each for each in self._named if each[0] == shard]
         if random.random() < 0.1 or not own:
-            return encode_command(MassCancel(self.account, random.choice((0, 1)), 2))
+            instrument = random.choice((0, *self.world.directory.instruments[shard]))
+            return encode_command(MassCancel(self.account, instrument, 2))
         _, instrument, name = random.choice(own)
         if random.random() < 0.5:
             return encode_command(CancelOrder(self.account, instrument, 0, name))

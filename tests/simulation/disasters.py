@@ -6,13 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventsourcing.persistence import IntegrityError, PersistenceError
-
 from domain.codes import CANCEL_ONLY, CLOSED, HALTED, OPEN
-from domain.commands import SetTradingState
-from domain.wire import encode_command
-from streams.directory_follower import DIRECTORY_SESSION
-from tests.simulation.clients import NAMED_INSTRUMENTS, PLAIN_INSTRUMENT
 from tests.simulation.processes import ApiProcess, MatchingProcess, ProjectionsProcess
 from tests.simulation.scheduler import ProcessDied
 
@@ -29,10 +23,8 @@ class Disasters:
     def __init__(self, world: World) -> None:
         self.world = world
         self.random = world.scheduler.random
-        self.notices: list[tuple[int, bytes]] = []  # of the directory: shard, command record
         self._on = False
         self._strangers = 0
-        self._told = 0
 
     def begin(self) -> None:
         """From now on."""
@@ -40,16 +32,8 @@ class Disasters:
         self._later()
 
     def end(self) -> None:
-        """No more; but every instrument is to be open in the end."""
+        """No more."""
         self._on = False
-        for shard in range(self.world.shards):
-            for instrument in (*NAMED_INSTRUMENTS, PLAIN_INSTRUMENT):
-                self._notice(shard, instrument, OPEN)
-        self._later()
-
-    def done(self) -> bool:
-        """Whether the log has all that the directory says."""
-        return self._told == len(self.notices)
 
     def _later(self) -> None:
         self.world.outside.after(self.random.expovariate(1 / TURN_S), self._turn)
@@ -72,8 +56,6 @@ class Disasters:
                 if self.world.weather.happens(getattr(self.world.weather.chances, name)):
                     self.world.scheduler.count(name)
                     getattr(self, f"_{name}")()
-        self._tell()
-        if self._on or not self.done():
             self._later()
 
     # --- one each ---------------------------------------------------------------------------------
@@ -83,8 +65,8 @@ class Disasters:
 
     def _outage(self) -> None:
         world = self.world
-        stores = [*world.commands, *world.commands, *world.events, *world.sinks, world.snapshots]
-        store, for_s = self.random.choice(stores), self.random.random() * 1.5
+        store = self.random.choice([*world.stores, *world.commands])
+        for_s = self.random.random() * 1.5
         world.scheduler.note("world", f"{store.name} is away for {for_s:.2f} s")
         store.go_away(for_s)
 
@@ -137,31 +119,18 @@ class Disasters:
             whole[self.random.randrange(len(whole))] ^= 1 << self.random.randrange(8)
         store.put(session, 1, bytes(whole))
 
-    # --- the directory ----------------------------------------------------------------------------
-
     def _trading_state(self) -> None:
-        world = self.world
-        shard = self.random.randrange(world.shards)
-        if self.random.random() < 0.6:
-            self._notice(shard, PLAIN_INSTRUMENT, self.random.choice((OPEN, CLOSED, HALTED)))
+        """The administrators; each gateway's follower of the directory carries it to the shards."""
+        directory = self.world.directory
+        symbols = directory.symbols[self.random.randrange(self.world.shards)]
+        kind = self.random.random()
+        if kind < 0.15:
+            account, killed = self.random.randint(1, 3), self.random.random() < 0.5
+            directory.directory.set_killed(account, killed, by="simulation")
+        elif kind < 0.6:
+            state = self.random.choice((OPEN, CLOSED, HALTED))
+            directory.directory.set_trading_state(symbols[-1], state, by="simulation")
         else:
+            symbol = self.random.choice(symbols[:-1])
             state = self.random.choice((OPEN, OPEN, HALTED, CANCEL_ONLY))
-            self._notice(shard, self.random.choice(NAMED_INSTRUMENTS), state)
-
-    def _notice(self, shard: int, instrument: int, state: int) -> None:
-        self.notices.append((shard, encode_command(SetTradingState(instrument, state))))
-
-    def _tell(self) -> None:
-        """Every gateway has a follower of the directory; each writes what it thinks is next."""
-        apis = [role for role in self.world.roles if isinstance(role, ApiProcess) and role.ready]
-        for api in apis:
-            while self._told < len(self.notices):
-                shard, record = self.notices[self._told]
-                number = self._told + 2
-                try:
-                    api.gateway.write_system(shard, DIRECTORY_SESSION, number, [record])
-                except IntegrityError:
-                    pass
-                except (PersistenceError, ProcessDied):
-                    break
-                self._told += 1
+            directory.directory.set_trading_state(symbol, state, by="simulation")

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from domain.batch import START, EventBatch, Position
-from domain.codes import APPLIED, Reason
+from domain.codes import APPLIED, UNDECODABLE, Reason
 from domain.events import OrderAccepted, OrderRejected, OrderRepeated
 from domain.exchange import Exchange
 from domain.outcomes import outcomes_of
@@ -20,11 +20,14 @@ from domain.wire import (
     EVENT_CHAIN_AT,
     EVENT_HEADER_BYTES,
     chain_of,
+    decode_batch,
 )
 from streams.directory_follower import DIRECTORY_SESSION
+from tests.reference.exchange import ReferenceExchange
 from tests.simulation.journal import DURABLE, NOT_THERE, Attempt, Request, values_of
 from tests.simulation.world import World
 
+REFERENCE_EVERY = 10  # seeds: it is slow
 STATUSES = ("applied", "repeat", "undecodable")
 BEFORE_USE = (Reason.UNKNOWN_INSTRUMENT, Reason.UNKNOWN_ACCOUNT, Reason.INVALID_CLIENT_ORDER_ID)
 NOT_THE_FIRST = (*BEFORE_USE, Reason.DUPLICATE_CLIENT_ORDER_ID, Reason.CLIENT_ORDER_IDS_EXHAUSTED)
@@ -55,6 +58,8 @@ def judge(world: World) -> None:
         check_snapshots(world, fresh)
         check_sessions(world, fresh)
         check_directory(world, fresh)
+        if world.seed % REFERENCE_EVERY == 0:
+            check_reference(world, fresh)
         requests = [
             request
             for client in world.clients
@@ -150,11 +155,23 @@ def check_directory(world: World, fresh: FreshRun) -> None:
     found = [
         record
         for position, records in fresh.applied.items()
-        if fresh.batches[position - 1].header.session == DIRECTORY_SESSION and position > 1
+        if fresh.batches[position - 1].header.session == DIRECTORY_SESSION
         for record in records
     ]
-    said = [record for shard, record in world.disasters.notices if shard == fresh.shard]
+    said = world.directory.asks_for(fresh.shard)
     assert found == said, f"shard {fresh.shard}: not what the directory says"
+
+
+def check_reference(world: World, fresh: FreshRun) -> None:
+    """The second reading of docs/matching.md gives the same events."""
+    reference = ReferenceExchange(fresh.shard)
+    for batch, (_, _, written) in zip(fresh.batches, world.commands[fresh.shard].rows, strict=True):
+        header, commands = (None, [])
+        if batch.header.status != UNDECODABLE:
+            header, commands = decode_batch(written)
+        events = reference.apply(batch.position, header, commands)
+        assert reference.status == batch.header.status, f"{batch.position}: another status"
+        assert events == batch.events(), f"{batch.position}: the reference has other events"
 
 
 # --- what clients were told -----------------------------------------------------------------------

@@ -15,10 +15,12 @@ from commands.protocols import BehindError, NotWrittenError, OutcomeUnknownError
 from commands.sequencer import Batch, SequencerCore
 from domain.outcomes import Outcome
 from streams.clock import tick
+from streams.directory_follower import DirectoryFollower
 from streams.drivers import MatcherDriver, Pause, SinkDriver
 from streams.follower import Follower
 from streams.gateway import GatewayShard, LogGateway
 from streams.matcher import Matcher
+from tests.simulation.directory import DirectoryHandle
 from tests.simulation.journal import Attempt
 from tests.simulation.logs import CommandHandle, EventHandle, SnapshotHandle
 from tests.simulation.scheduler import Process, Timer
@@ -105,7 +107,7 @@ class SimulatedSequencer(SequencerCore):
 
 
 class ApiProcess(Role):
-    """The api role without HTTP: a gateway, its sequencers, its poller and the clock."""
+    """The api role without HTTP: a gateway, its sequencers, the directory's follower, the clock."""
 
     role = "api"
 
@@ -120,7 +122,13 @@ class ApiProcess(Role):
         self.gateway = LogGateway(
             shards, limits=world.limits.gateway, tell=self.tell, clock_ns=world.wall_clock_ns
         )
-        self.start(self.gateway.poll()).add_done_callback(self._poll_ended)
+        self.follower = DirectoryFollower(
+            DirectoryHandle(world.directory, self),
+            self.gateway,
+            [CommandHandle(store, self) for store in world.commands],
+        )
+        for never_ends in (self.gateway.poll(), self.follower.run()):
+            self.start(never_ends).add_done_callback(self._task_ended)
         self._keep_ticking()
         self.ready = True
 
@@ -142,8 +150,8 @@ class ApiProcess(Role):
         else:
             super().failed(error)
 
-    def _poll_ended(self, task: asyncio.Task[None]) -> None:
-        self.scheduler.problem(f"{self.name}: the poller ended: {task.exception()!r}")
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self.scheduler.problem(f"{self.name}: a task ended: {task.exception()!r}")
 
     def _keep_ticking(self) -> None:
         self.tick()

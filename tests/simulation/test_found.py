@@ -34,7 +34,7 @@ from tests.simulation.logs import (
 )
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.sinks import SimulatedSink, books_store
-from tests.simulation.weather import Weather, quiet
+from tests.simulation.weather import Weather
 
 ORDER = encode_command(SubmitOrder(1, 1, 0, 0, 1, 100, 1))
 OWN = b"own session...16"
@@ -45,7 +45,7 @@ class Room:
 
     def __init__(self) -> None:
         self.scheduler = Scheduler(0)
-        weather = Weather(self.scheduler, quiet())
+        weather = Weather(self.scheduler)
         self.process = Process(self.scheduler, "process")
         self.commands, self.events = CommandStore(weather, 0), EventStore(weather, 0)
         self.snapshots, self.books = SnapshotShelf(weather), books_store(weather)

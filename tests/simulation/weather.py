@@ -66,11 +66,15 @@ def quiet() -> Chances:
 class Weather:
     """The troubles of one run."""
 
-    def __init__(self, scheduler: Scheduler, chances: Chances) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.random = scheduler.random
+        self.chances = quiet()
+
+    def begin(self, chances: Chances) -> None:
+        """From now on things go wrong."""
         self.chances = chances
-        scheduler.step_crash_chance = chances.crash_step
+        self.scheduler.step_crash_chance = chances.crash_step
 
     def happens(self, chance: float) -> bool:
         """Whether something of that likelihood happens now."""
@@ -78,8 +82,7 @@ class Weather:
 
     def calm(self) -> None:
         """From now on nothing goes wrong."""
-        self.chances = quiet()
-        self.scheduler.step_crash_chance = 0.0
+        self.begin(quiet())
 
     def latency_s(self, usual_s: float = 0.002) -> float:
         """How long something takes."""

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from commands.sequencer import Limits
-from domain.commands import Command, ListInstrument, SetAccount
-from domain.wire import encode_batch, encode_command
-from streams.directory_follower import DIRECTORY_SESSION
 from streams.follower import FollowerLimits
 from streams.gateway import GatewayLimits
 from streams.matcher import MatcherLimits
-from tests.simulation.clients import NAMED_INSTRUMENTS, PLAIN_INSTRUMENT, TICK, Client, Outside
+from tests.simulation.clients import Client, Outside
+from tests.simulation.directory import SimulatedDirectory, open_shards
 from tests.simulation.disasters import Disasters
 from tests.simulation.logs import CommandStore, EventStore, SnapshotShelf
 from tests.simulation.processes import ApiProcess, MatchingProcess, ProjectionsProcess, Role
@@ -79,21 +77,30 @@ class World:
         self.seed = seed
         self.scheduler = Scheduler(seed)
         random = self.scheduler.random
-        self.weather = Weather(self.scheduler, drawn(random) if chances is None else chances)
+        self.weather = Weather(self.scheduler)
         self.shards = random.choice((1, 1, 1, 2))
         self.limits = WorldLimits(random)
         self.clock_ahead_ns = 0
         self.is_calm = False
         self.commands = [CommandStore(self.weather, shard) for shard in range(self.shards)]
         self.events = [EventStore(self.weather, shard) for shard in range(self.shards)]
+        self.directory = SimulatedDirectory(self.weather, self.shards, CLIENTS)
         self.snapshots = SnapshotShelf(self.weather)
         self.sinks = [books_store(self.weather), history_store(self.weather)]
+        self.stores = [
+            *(self.directory, self.snapshots),
+            *self.commands,
+            *self.events,
+            *self.sinks,
+        ]
         self.outside = Outside(self.scheduler, "outside")
         self.roles: list[Role] = []
         self.supervised: list[Role] = []
         self._names = 0
         self.clients = [Client(self, number + 1) for number in range(CLIENTS)]
         self.disasters = Disasters(self)
+        open_shards(self.directory, self.commands, self.outside)
+        self.weather.begin(drawn(random) if chances is None else chances)
 
     def wall_clock_ns(self) -> int:
         """The machine's clock."""
@@ -114,7 +121,6 @@ class World:
             logging.getLogger().removeHandler(bell)
 
     def _run(self) -> None:
-        self._open()
         random = self.scheduler.random
         for role in (*ROLES, *([ApiProcess] if random.random() < 0.3 else [])):
             self.spawn(role, supervised=True)
@@ -137,27 +143,18 @@ class World:
         if not self.scheduler.run(lambda: self._rests(lanes), REST_S):
             self.scheduler.problem(f"it does not come to rest: {self._unrest(lanes)}")
 
-    def _open(self) -> None:
-        """What the directory wrote before anything else."""
-        commands: list[Command] = [SetAccount(client.account) for client in self.clients]
-        for number in (*NAMED_INSTRUMENTS, PLAIN_INSTRUMENT):
-            commands.append(ListInstrument(number, b"STOCK%d" % number, TICK, 1))
-        for store in self.commands:
-            records = [encode_command(command) for command in commands]
-            store.put(DIRECTORY_SESSION, 1, encode_batch(DIRECTORY_SESSION, 1, self.seed, records))
-
     def _calm(self) -> None:
         self.scheduler.note("world", "calm")
         self.is_calm = True
         self.weather.calm()
         self.disasters.end()
-        for store in (*self.commands, *self.events, *self.sinks, self.snapshots):
+        for store in self.stores:
             store.come_back()
         for role in [role for role in self.roles if role not in self.supervised]:
             role.die("no longer wanted")
 
     def _rests(self, lanes: Sequence) -> bool:
-        if not all(lane.done() for lane in lanes) or not self.disasters.done():
+        if not all(lane.done() for lane in lanes):
             return False
         heads = [len(store.rows) for store in self.commands]
         behind = [store.tail() for store in self.events] != heads
@@ -172,7 +169,7 @@ class World:
 
     def _knows(self, api: ApiProcess, heads: list[int]) -> bool:
         """Whether a gateway has heard of everything."""
-        return all(
+        return api.follower.notification_id == self.directory.last() and all(
             api.gateway.matched(shard) == head
             and all(api.gateway.progress.at(sink.name, shard) == head for sink in self.sinks)
             for shard, head in enumerate(heads)
