@@ -91,6 +91,7 @@ class SequencerCore:
         self._clock_ns = clock_ns
         self._new_session = new_session
         self.session = new_session()
+        self._refused = 0  # writes in a row, so that an outage is told twice and not each time
         self._batch_number = 0
         self._last_ns = 0
         self._pending: deque[_Request] = deque()
@@ -175,17 +176,24 @@ class SequencerCore:
     def _append(self, batch: Batch, encoded: bytes) -> int:
         """Append one batch; after a failure, ask the log itself whether it took it."""
         try:
-            return self._log.append(batch.session, batch.number, encoded)
+            position = self._log.append(batch.session, batch.number, encoded)
         except (PersistenceError, IntegrityError) as error:
             failure = error
-        log.error("batch %d of session %s: %r", batch.number, batch.session.hex(), failure)
+        else:
+            if self._refused:
+                log.warning("the log takes writes again, after %d refused", self._refused)
+                self._refused = 0
+            return position
+        self._refused += 1
+        if self._refused == 1:
+            log.error("batch %d of session %s: %r", batch.number, batch.session.hex(), failure)
         try:
-            position = self._log.position_of(batch.session, batch.number)
+            found = self._log.position_of(batch.session, batch.number)
         except PersistenceError as error:
             raise OutcomeUnknownError("the log does not answer") from error
-        if position is None:
+        if found is None:
             raise NotWrittenError(f"the log refused the write: {failure}") from failure
-        return position
+        return found
 
     def _check_not_late(self, batch: Batch) -> None:
         """A machine that slept may have written the batch long after its session was last heard of;
