@@ -234,6 +234,7 @@ def measure(state: ExchangeState, player: Credential, seconds: float) -> dict[st
         connections = [Connection(host, int(port), player.key) for _ in range(LATENCY_CONNECTIONS)]
         return await latency(connections, loads[0], min(10.0, seconds))
 
+    os.sync()  # what the first run left to write would else hold up the syncs of the second
     with Watch(Rows(state.postgres_dsn), shard=0) as watch:
         slow, sent = uvloop.run(second())
         rows.wait_for(slow.positions)
