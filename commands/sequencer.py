@@ -172,6 +172,9 @@ class SequencerCore:
             return position
         except (NotWrittenError, OutcomeUnknownError) as error:
             return error
+        except Exception as error:
+            log.exception("batch %d of session %s", batch.number, batch.session.hex())
+            return OutcomeUnknownError(f"the log failed: {error!r}")
 
     def _append(self, batch: Batch, encoded: bytes) -> int:
         """Append one batch; after a failure, ask the log itself whether it took it."""
