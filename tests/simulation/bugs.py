@@ -20,7 +20,8 @@ from domain.batch import START, EventBatch, Position
 from domain.exchange import Exchange
 from domain.outcomes import outcomes_of
 from domain.snapshot import SnapshotError, restore
-from streams.drivers import MatcherDriver, Pause, SinkDriver
+from streams.directory_follower import DirectoryFollower
+from streams.drivers import GO_ON, MatcherDriver, Pause, SinkDriver
 from streams.follower import Follower
 from streams.gateway import POLL_S, LogGateway
 from streams.matcher import Matcher
@@ -166,6 +167,26 @@ def sink_tells_before_it_writes(patch: Patch) -> None:
     patch.setattr(SinkDriver, "turn", turned)
 
 
+def matcher_that_must_be_woken(patch: Patch) -> None:
+    """It never looks by itself, and a wake may be lost."""
+    turn = MatcherDriver.turn
+    patch.setattr(MatcherDriver, "turn", lambda self: GO_ON if turn(self) is GO_ON else Pause(1e9))
+
+
+def directory_forgets_what_failed(patch: Patch) -> None:
+    """What a shard's log did not take of a notification is dropped."""
+    flush = DirectoryFollower._flush
+
+    def flushed(self: DirectoryFollower) -> None:
+        try:
+            flush(self)
+        except PersistenceError:
+            self._pending.clear()
+            raise
+
+    patch.setattr(DirectoryFollower, "_flush", flushed)
+
+
 def event_log_without_keys(patch: Patch) -> None:
     """Two matchers may write the same position, and half a transaction stays."""
 
@@ -199,6 +220,8 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     snapshot_from_beyond_the_end,
     matcher_goes_on_after_an_error,
     sink_tells_before_it_writes,
+    matcher_that_must_be_woken,
+    directory_forgets_what_failed,
     event_log_without_keys,
     batch_left_out,
 )

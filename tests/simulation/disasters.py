@@ -42,6 +42,7 @@ class Disasters:
         if self._on:
             for name in (
                 "crash",
+                "freeze",
                 "outage",
                 "disk_full",
                 "power_cut",
@@ -61,7 +62,12 @@ class Disasters:
     # --- one each ---------------------------------------------------------------------------------
 
     def _crash(self) -> None:
-        self.random.choice(self.world.roles).die("kill -9") if self.world.roles else None
+        if self.world.roles:
+            self.random.choice(self.world.roles).die("kill -9")
+
+    def _freeze(self) -> None:
+        if self.world.roles:
+            self.random.choice(self.world.roles).freeze(self.random.random() * 3)
 
     def _outage(self) -> None:
         world = self.world

@@ -101,7 +101,10 @@ class Scheduler:
                 self.problem(f"still busy after {STEPS_MAX} steps")
                 return False
             self.now_s, _, timer = heapq.heappop(self._queue)
-            self._run_one(timer)
+            if timer.process.frozen_until_s > self.now_s:
+                self.push(timer.process.frozen_until_s - self.now_s, timer)
+            else:
+                self._run_one(timer)
         return False
 
     def keep(self, task: asyncio.Task[Any]) -> None:
@@ -149,6 +152,7 @@ class Process(asyncio.AbstractEventLoop):
         self.random = scheduler.random
         self.name = name
         self.alive = True
+        self.frozen_until_s = 0.0
 
     def note(self, what: str) -> None:
         """For the trace."""
@@ -160,6 +164,11 @@ class Process(asyncio.AbstractEventLoop):
             self.alive = False
             self.note(f"dies: {why}")
             self.ended()
+
+    def freeze(self, for_s: float) -> None:
+        """Do nothing for a while, and then go on as if no time had passed."""
+        self.note(f"freezes for {for_s:.2f} s")
+        self.frozen_until_s = self.scheduler.now_s + for_s
 
     def killed(self, why: str) -> ProcessDied:
         """Die in the midst of a call: raise what this returns."""

@@ -149,6 +149,26 @@ def test_a_batch_that_a_sleeping_machine_wrote_late_is_not_acknowledged(room: Ro
     room.run(scenario)
 
 
+def test_a_log_that_fails_in_an_unforeseen_way_leaves_nobody_waiting(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        sequencer = room.sequencer()
+        asked = room.process.start(sequencer.write([ORDER]))
+        await asyncio.sleep(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(CommandStore, "put", lambda *_: [][0])
+            first = written(room, sequencer)
+        (answer,) = await asyncio.gather(asked, return_exceptions=True)
+        assert isinstance(answer, OutcomeUnknownError)
+        asked = room.process.start(sequencer.write([ORDER]))
+        await asyncio.sleep(0)
+        assert written(room, sequencer) != first
+        assert await asked == Receipt(0, 1, 0, 1)
+
+    room.run(scenario)
+
+
 def test_an_outcome_that_cannot_be_read_is_not_known_yet(room: Room) -> None:
     async def scenario() -> None:
         events = EventHandle(room.events, room.process)

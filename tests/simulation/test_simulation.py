@@ -16,8 +16,8 @@ SEEDS_TO_CATCH = 150
 SEEDS_TO_MEET_ALL = 60
 ON_A_QUIET_DAY = {"snapshots:newest", "batches:applied", "batches:in-parts", "batches:shared"}
 EXPECTED = """
-crash outage disk_full power_cut events_deleted rival stop sleep clock_back garbage trading_state
-died:before-a-call died:after-a-call died:between-steps
+crash freeze outage disk_full power_cut events_deleted rival stop sleep clock_back garbage
+trading_state died:before-a-call died:after-a-call died:between-steps
 commands:refused commands:no-answer commands:written-unsaid commands:there-already
 events:refused events:no-answer events:written-unsaid events:there-already
 redis:refused redis:no-answer redis:written-unsaid redis:lost-a-race

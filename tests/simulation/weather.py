@@ -35,6 +35,7 @@ class Chances:
     snapshot_damaged: float = 0.2
     snapshot_older: float = 0.2
     crash: float = 0.25  # from here on: of each disaster, at each turn of the world
+    freeze: float = 0.1
     outage: float = 0.12
     disk_full: float = 0.06
     power_cut: float = 0.05
