@@ -180,7 +180,8 @@ class Simulation:
         interval = size / self.rate
         due = time.monotonic()
         end = None if duration_s is None else due + duration_s
-        while end is None or due < end:
+        # Half an interval of grace: sums of fractions must not make one batch more.
+        while end is None or due < end - interval / 2:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             await self._send(flow, flow.next_commands(size))
             # What an outage or a slow answer cost is not made up for in a burst.
