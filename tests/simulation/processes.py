@@ -110,6 +110,7 @@ class ApiProcess(Role):
     """The api role without HTTP: a gateway, its sequencers, the directory's follower, the clock."""
 
     role = "api"
+    ready = False
 
     def boot(self) -> None:
         """See `Role`."""
@@ -131,8 +132,6 @@ class ApiProcess(Role):
             self.start(never_ends).add_done_callback(self._task_ended)
         self._keep_ticking()
         self.ready = True
-
-    ready = False
 
     def tell(self, shard: int, position: int) -> None:
         """Wake the matcher."""
@@ -221,6 +220,8 @@ class MatchingProcess(Role):
     """The matching role."""
 
     role = "matching"
+    following = False
+    _next: Timer | None = None
 
     def boot(self) -> None:
         """See `Role`."""
@@ -240,9 +241,6 @@ class MatchingProcess(Role):
         self._driver = MatcherDriver(self._matchers, self)
         self.following = True
         self._turn()
-
-    following = False
-    _next: Timer | None = None
 
     def _turn(self) -> None:
         pause = self._driver.turn()
@@ -287,6 +285,7 @@ class ProjectionsProcess(Role):
     """The projections role."""
 
     role = "projections"
+    _chains: tuple[Chain, ...] = ()
 
     def boot(self) -> None:
         """See `Role`."""
@@ -297,16 +296,13 @@ class ProjectionsProcess(Role):
             if follower.sink.name == "redis":
                 load_books(follower.sink, snapshots, follower)
 
-        self._chains = []
         for store in world.sinks:
             sink = SimulatedSink(store, self)
             for shard in range(world.shards):
                 source = EventHandle(world.events[shard], self)
                 follower = Follower(source, sink, limits=world.limits.follower(self.random))
                 driver = SinkDriver(follower, self, transient=STORE_ERRORS, prepare=prepare)
-                self._chains.append(Chain(self, driver))
-
-    _chains: list[Chain] = []
+                self._chains = (*self._chains, Chain(self, driver))
 
     def hear(self, topic: str, shard: int, position: int) -> None:
         """See `Role`."""

@@ -84,8 +84,11 @@ class Scheduler:
 
     def push(self, delay_s: float, timer: Timer) -> None:
         """Run `timer` after a delay."""
+        self._push_at(self.now_s + delay_s, timer)
+
+    def _push_at(self, at_s: float, timer: Timer) -> None:
         self._serial += 1
-        heapq.heappush(self._queue, (self.now_s + delay_s, self._serial, timer))
+        heapq.heappush(self._queue, (at_s, self._serial, timer))
 
     def run(self, done: Callable[[], bool], for_s: float) -> bool:
         """Run until `done()`, asked after every step; False where it is not within `for_s`, or
@@ -102,7 +105,7 @@ class Scheduler:
                 return False
             self.now_s, _, timer = heapq.heappop(self._queue)
             if timer.process.frozen_until_s > self.now_s:
-                self.push(timer.process.frozen_until_s - self.now_s, timer)
+                self._push_at(timer.process.frozen_until_s, timer)
             else:
                 self._run_one(timer)
         return False
