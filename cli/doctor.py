@@ -237,13 +237,13 @@ def check_tail(folder: Path, shard: int) -> str:
     commands = SQLiteCommandLog(folder, shard)
     events = SQLiteEventLog(folder, shard)
     try:
+        tail = events.tail().position  # first: a running exchange goes on meanwhile
         head = commands.head()
         after = max(0, head - TAIL_BATCHES)
         for number, (position, batch) in enumerate(commands.read(after, TAIL_BATCHES), after + 1):
             if position != number:
                 raise ForkError(f"command log: position {number} is missing")
             check_batch(batch)
-        tail = events.tail().position
         if tail > head:
             raise ForkError(f"event log at {tail}, beyond the command log's {head}")
         previous = events.at(tail - TAIL_BATCHES) if tail > TAIL_BATCHES else None
