@@ -52,7 +52,7 @@ def compile_domain() -> bool:
     """Build every extension; False where there is no compiler or it fails."""
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None and shutil.which("cc") is None:
-        print("no C compiler found: the engine runs interpreted, about ten times slower")
+        print("no C compiler found: the engine runs interpreted, many times slower")
         return False
     env = dict(os.environ)
     if shutil.which(compiler) is None:
