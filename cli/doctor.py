@@ -104,7 +104,7 @@ def engine() -> Finding:
     if os.environ.get("CROSSBOOK_INTERPRETED", "") not in ("", "0"):
         return Finding(WARN, "engine", "interpreted, as CROSSBOOK_INTERPRETED says")
     found = "interpreted: not compiled yet, or from older sources"
-    return Finding(WARN, "engine", found, "`make up` compiles it: about ten times faster")
+    return Finding(WARN, "engine", found, "`make up` compiles it: many times faster")
 
 
 def servers(settings: Settings) -> Iterator[Finding]:
