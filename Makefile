@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
 FIRST ?= 500
+# A shell that starts make in the background has it ignore Ctrl-C; setting up must heed it all the same.
+INTERRUPTIBLE = 'import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); \
+	os.execvp("sh", ["sh", "scripts/setup.sh"])'
 
 .PHONY: up test soak check bench fmt setup compile clean
 
@@ -13,7 +16,7 @@ up: setup
 setup: $(VENV)/.installed compile
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/setup.sh
-	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+	@PYTHON="$(PYTHON)" $(PYTHON) -c $(INTERRUPTIBLE)
 
 compile: $(VENV)/.installed
 	@$(BIN)/python scripts/compile_domain.py

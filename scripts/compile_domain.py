@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -79,6 +80,7 @@ def compile_domain() -> bool:
 
 def main() -> None:
     """Build, unless what is there was built from these very sources."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # also where a shell made it ignored
     (ROOT / "build").mkdir(exist_ok=True)
     wanted = source_hash()
     stamp = ROOT / "build" / "domain.stamp"
