@@ -6,12 +6,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+TOPIC_PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{0,200}")
+
+
+def _one_of(value: str, *known: str) -> str:
+    if value not in known:
+        raise ValueError(f"one of {', '.join(known)}")
+    return value
 
 
 class Settings(BaseSettings):
@@ -77,13 +87,77 @@ class Settings(BaseSettings):
         1000, ge=0, description="time between two clock ticks; 0: no ticks"
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: str = Field("text", description="text or json")
+    instance: str | None = Field(
+        None,
+        description="name of this worker among its like: one that comes back under it resumes at "
+        "once (Kafka's static membership)",
+    )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="port on which a worker serves /metrics; default: none"
+    )
+    kafka_bootstrap_servers: str | None = Field(
+        None, description="host:port, ...; set: the distributed mode, with its logs on Kafka"
+    )
+    kafka_topic_prefix: str = Field(
+        "", description="what the names of the topics begin with, such as `prod.`"
+    )
+    kafka_security_protocol: str = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_sasl_mechanism: str | None = Field(
+        None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    kafka_sasl_username: str | None = Field(None, description="user of the broker")
+    kafka_sasl_password: SecretStr | None = Field(None, description="the user's password")
+    kafka_ssl_ca_location: Path | None = Field(
+        None, description="file of the authorities that sign the broker's certificate (PEM)"
+    )
+    kafka_ssl_certificate_location: Path | None = Field(
+        None, description="file of the client's certificate (PEM)"
+    )
+    kafka_ssl_key_location: Path | None = Field(
+        None, description="file of the key of the client's certificate (PEM)"
+    )
+    kafka_replication_factor: int = Field(
+        3, ge=1, description="brokers that hold each record, of topics that are made"
+    )
+    kafka_min_insync_replicas: int = Field(
+        2, ge=1, description="brokers that must have a record before it counts as written"
+    )
 
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
-        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise ValueError("one of DEBUG, INFO, WARNING, ERROR")
-        return value.upper()
+        return _one_of(value.upper(), "DEBUG", "INFO", "WARNING", "ERROR")
+
+    @field_validator("log_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        return _one_of(value.lower(), "text", "json")
+
+    @field_validator("kafka_security_protocol")
+    @classmethod
+    def _known_protocol(cls, value: str) -> str:
+        return _one_of(value.upper(), "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+    @field_validator("kafka_sasl_mechanism")
+    @classmethod
+    def _known_mechanism(cls, value: str | None) -> str | None:
+        known = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+        return None if value is None else _one_of(value.upper(), *known)
+
+    @field_validator("kafka_topic_prefix")
+    @classmethod
+    def _legal_prefix(cls, value: str) -> str:
+        if TOPIC_PREFIX.fullmatch(value) is None:
+            raise ValueError("letters, digits, '.', '_' and '-', 200 at most")
+        return value
+
+    @property
+    def distributed(self) -> bool:
+        """Whether the logs are on Kafka."""
+        return self.kafka_bootstrap_servers is not None
 
     @property
     def logs(self) -> Path:

@@ -14,7 +14,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text(
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_is_documented_with_default_and_meaning(name: str) -> None:
     field = Settings.model_fields[name]
-    default = "" if field.default is None else f"`{field.default}`"
+    default = "" if field.default in (None, "") else f"`{field.default}`"
     assert f"| `CROSSBOOK_{name.upper()}` | {default} | {field.description} |" in PAGE
 
 
