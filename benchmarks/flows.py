@@ -1,0 +1,186 @@
+"""Command batches for the benchmarks of scale: listings, resting orders, and a realistic flow.
+
+Guarantees: the same arguments give the same bytes; every submit that asks for a client order id has
+one of its own; an order id that a cancel or a replace names was given to an order that rested when
+it was sent (it may have traded since, as in any market). Batches are made lazily, so that what they
+hold is in no one's memory while that is measured.
+
+A flow is 45 submits that rest, 10 that trade at once (half of them immediate-or-cancel), 38 cancels
+and 7 replaces in a hundred. Of the orders that are cancelled or replaced `RECENT` in ten came in
+lately, the others are any that rest.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from random import Random
+from typing import Final
+
+from domain.codes import BUY, GTC, IOC, LIMIT, REPLACE_REQUEUE
+from domain.commands import ListInstrument, SetAccount
+from domain.exchange import Exchange
+from domain.wire import encode_batch, encode_command
+
+SESSION: Final = b"benchmark-flows-"
+BATCH_COMMANDS: Final = 4096
+ACCOUNTS: Final = 100
+MIDDLE_TICKS: Final = 1_000_000
+TICK_SIZE: Final = 100
+RECENT: Final = 8
+RECENT_ORDERS: Final = 2_000
+KINDS: Final = "r" * 45 + "t" * 10 + "c" * 38 + "p" * 7
+
+SUBMIT: Final = struct.Struct("<4s4BIIII")
+NAME: Final = b"%016d"
+CANCEL: Final = struct.Struct("<8sIIQ")
+REPLACE: Final = struct.Struct("<8sIIQII")
+SUBMIT_HEAD: Final = bytes([1, 3, 0, 0])
+SUBMIT_NAMED_HEAD: Final = bytes([1, 5, 16, 0])
+CANCEL_HEAD: Final = bytes([2, 3, 0, 0, 0, 0, 0, 0])
+REPLACE_HEAD: Final = bytes([3, 4, 0, REPLACE_REQUEUE, 0, 0, 0, 0])
+
+
+class Market:
+    """A client that knows what it sent. `levels` is how many prices each side's orders lie on;
+    `named` gives every submit a client order id.
+    """
+
+    def __init__(
+        self,
+        instruments: int = 1,
+        *,
+        levels: int = 1_000,
+        named: bool = True,
+        seed: int = 1,
+        batch_commands: int = BATCH_COMMANDS,
+    ) -> None:
+        self.instruments = instruments
+        self.levels = levels
+        self.named = named
+        self.batch_commands = batch_commands
+        self.position = 0  # of the last batch made
+        self.commands = 0
+        self._random = Random(seed)
+        self._names = 0
+        self._resting: list[tuple[int, int, int]] = []  # (order id, account, instrument)
+
+    def opening(self) -> list[bytes]:
+        """Batches that list the instruments and register the accounts."""
+        records = [encode_command(SetAccount(1 + number)) for number in range(ACCOUNTS)]
+        for number in range(1, self.instruments + 1):
+            listing = ListInstrument(number, b"B%d" % number, TICK_SIZE, 1)
+            records.append(encode_command(listing))
+        return list(self._sealed(iter(records)))
+
+    def resting(self, count: int) -> Iterator[bytes]:
+        """Batches of `count` orders that rest, spread evenly over instruments, sides and levels."""
+        return self._sealed(self._resting_record(number) for number in range(count))
+
+    def flow(self, count: int) -> Iterator[bytes]:
+        """Batches of the flow above, `count` commands in all."""
+        kinds = self._random.choices(KINDS, k=min(count, 1 << 16))
+        return self._sealed(self._flow_record(kinds[at & 0xFFFF]) for at in range(count))
+
+    def churn(self, count: int) -> Iterator[bytes]:
+        """Batches of `count` commands, by turns an order that rests and the cancel of one sent
+        before: the book stays as it is.
+        """
+        return self._sealed(self._churn_record(number) for number in range(count))
+
+    def cancels(self) -> Iterator[bytes]:
+        """Batches that cancel everything that is known to rest, in no order."""
+        self._random.shuffle(self._resting)
+        return self._sealed(self._cancel(len(self._resting) - 1) for _ in range(len(self._resting)))
+
+    # --- records ----------------------------------------------------------------------------------
+
+    def _sealed(self, records: Iterator[bytes]) -> Iterator[bytes]:
+        self._index = 0
+        while group := list(islice(self._counted(records), self.batch_commands)):
+            self.position += 1
+            self.commands += len(group)
+            yield encode_batch(SESSION, self.position, 0, group)
+
+    def _counted(self, records: Iterator[bytes]) -> Iterator[bytes]:
+        """So that `_born` knows each record's place in its batch."""
+        self._index = -1
+        while True:
+            self._index += 1
+            record = next(records, None)
+            if record is None:
+                return
+            yield record
+
+    def _born(self) -> int:
+        return (self.position + 1) << 16 | self._index
+
+    def _submit(self, account: int, instrument: int, side: int, price: int, tif: int) -> bytes:
+        head = SUBMIT_NAMED_HEAD if self.named else SUBMIT_HEAD
+        quantity = 100 + (price // TICK_SIZE & 0x1F)
+        record = SUBMIT.pack(head, side, LIMIT, tif, 0, account, instrument, price, quantity)
+        if not self.named:
+            return record
+        self._names += 1
+        return record + NAME % self._names
+
+    def _rest(self, number: int, away: int) -> bytes:
+        side = number & 1
+        instrument = 1 + (number >> 1) % self.instruments
+        account = 1 + number % ACCOUNTS
+        ticks = TICK_SIZE * (1 + away)
+        price = MIDDLE_TICKS - ticks if side == BUY else MIDDLE_TICKS + ticks
+        self._resting.append((self._born(), account, instrument))
+        return self._submit(account, instrument, side, price, GTC)
+
+    def _resting_record(self, number: int) -> bytes:
+        return self._rest(number, number // (2 * self.instruments) % self.levels)
+
+    def _flow_record(self, kind: str) -> bytes:
+        if kind == "r" or not self._resting:
+            # Most orders come near the top of the book.
+            away = min(self.levels - 1, int(self._random.expovariate(0.1)))
+            return self._rest(self._random.getrandbits(30), away)
+        if kind == "t":
+            return self._trade()
+        at = self._known()
+        return self._cancel(at) if kind == "c" else self._replace(at)
+
+    def _churn_record(self, number: int) -> bytes:
+        if number & 1 and self._resting:
+            return self._cancel(self._known())
+        return self._rest(number >> 1, self._random.randrange(self.levels))
+
+    def _known(self) -> int:
+        """The place of an order that rests, as far as is known."""
+        count = len(self._resting)
+        if self._random.randrange(10) < RECENT:
+            return count - 1 - self._random.randrange(min(count, RECENT_ORDERS))
+        return self._random.randrange(count)
+
+    def _trade(self) -> bytes:
+        number = self._random.getrandbits(30)
+        side = number & 1
+        instrument = 1 + (number >> 1) % self.instruments
+        price = MIDDLE_TICKS + (TICK_SIZE * 8 if side == BUY else -TICK_SIZE * 8)
+        return self._submit(1 + number % ACCOUNTS, instrument, side, price, IOC)
+
+    def _cancel(self, at: int) -> bytes:
+        order_id, account, instrument = self._resting[at]
+        self._resting[at] = self._resting[-1]
+        self._resting.pop()
+        return CANCEL.pack(CANCEL_HEAD, account, instrument, order_id)
+
+    def _replace(self, at: int) -> bytes:
+        order_id, account, instrument = self._resting[at]
+        quantity = 50 + self._random.getrandbits(6)
+        return REPLACE.pack(REPLACE_HEAD, account, instrument, order_id, 0, quantity)
+
+
+def run(exchange: Exchange, batches: Iterable[bytes]) -> int:
+    """Apply batches at the engine's next positions; returns how many bytes of events came out."""
+    size = 0
+    for batch in batches:
+        size += len(exchange.apply(exchange.position + 1, batch))
+    return size
