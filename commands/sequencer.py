@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from eventsourcing.persistence import IntegrityError, PersistenceError
 
+from commands.metrics import SequencerMetrics
 from commands.protocols import CommandLog, NotWrittenError, OutcomeUnknownError, Receipt
 from domain.codes import SESSION_MEMORY_NS
 from domain.wire import COMMAND_HEADER_BYTES, encode_batch
@@ -42,11 +43,14 @@ class Limits:
     pending_commands_max: int = 100_000
 
 
-@dataclass
+@dataclass(eq=False)
 class _Request:
     records: Sequence[bytes]
     size: int
     future: asyncio.Future[Receipt]
+    arrived: float  # perf_counter, for the metrics alone
+    taken: bool = False
+    withdrawn: bool = False
 
 
 @dataclass
@@ -61,6 +65,7 @@ class Batch:
     taken_ns: int
     requests: list[_Request] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
+    waited_s: float = 0.0
 
 
 def random_session() -> bytes:
@@ -98,16 +103,21 @@ class SequencerCore:
         self._pending_commands = 0
         self._lock = threading.Lock()
         self._closing = False
+        self._writing_since: float | None = None
         self._loop = asyncio.get_running_loop()
         self.last_position = 0
+        self._metrics = SequencerMetrics(self.shard)
+        self._metrics.watch_pending(self._count_pending)
 
     # --- any thread of the gateway ----------------------------------------------------------------
 
-    async def write(self, records: Sequence[bytes]) -> Receipt:
+    async def write(self, records: Sequence[bytes], wait_s: float | None = None) -> Receipt:
         """Append command records and return once they are durable.
 
         Raises NotWrittenError (safe to send again), OutcomeUnknownError, or ValueError for more
-        than one batch holds."""
+        than one batch holds. Where the log has not answered within `wait_s`, what still waits is
+        withdrawn and said to be not written; what is on its way is said to be unknown.
+        """
         size = sum(map(len, records))
         room = self._limits.batch_bytes_max - COMMAND_HEADER_BYTES
         if not records or len(records) > self._limits.batch_commands_max or size > room:
@@ -118,15 +128,43 @@ class SequencerCore:
                 raise NotWrittenError("the gateway is shutting down")
             if self._pending_commands + len(records) > self._limits.pending_commands_max:
                 raise NotWrittenError("too many commands wait to be written")
-            self._pending.append(_Request(records, size, future))
+            request = _Request(records, size, future, time.perf_counter())
+            self._pending.append(request)
             self._pending_commands += len(records)
             self._arrived()
-        return await future
+        if wait_s is None:
+            return await future
+        try:
+            return await asyncio.wait_for(future, wait_s)
+        except TimeoutError:
+            raise self._given_up(request, wait_s) from None
+
+    def _given_up(self, request: _Request, wait_s: float) -> NotWrittenError | OutcomeUnknownError:
+        """What to tell the writer of a request that the log did not answer in time."""
+        with self._lock:
+            if request.taken:
+                return OutcomeUnknownError(f"the log did not answer within {wait_s} s")
+            request.withdrawn = True
+            self._pending_commands -= len(request.records)
+            self._drop_withdrawn()
+        return NotWrittenError(f"the log did not take it within {wait_s} s")
+
+    def _drop_withdrawn(self) -> None:
+        while self._pending and self._pending[0].withdrawn:
+            self._pending.popleft()
+
+    def stuck_s(self) -> float:
+        """For how long the write that is under way has been so; 0 where none is."""
+        since = self._writing_since
+        return 0.0 if since is None else time.perf_counter() - since
 
     def renew_session(self) -> None:
         """Begin a new session: the engine no longer knows this one."""
         with self._lock:
             self._renew()
+
+    def _count_pending(self) -> int:
+        return self._pending_commands
 
     def _renew(self) -> None:
         self.session = self._new_session()
@@ -158,23 +196,36 @@ class SequencerCore:
                 break
             self._pending.popleft()
             self._pending_commands -= len(request.records)
+            request.taken = True
             batch.requests.append(request)
             batch.records.extend(request.records)
             size += request.size
+            self._drop_withdrawn()
+        batch.waited_s = time.perf_counter() - batch.requests[0].arrived
         return batch
 
     def write_out(self, batch: Batch) -> int | Exception:
         """Append the batch: its position, or what its writers are to be told. Blocks."""
+        began = self._writing_since = time.perf_counter()
         try:
             encoded = encode_batch(batch.session, batch.number, self._clock_ns(), batch.records)
             position = self._append(batch, encoded)
             self._check_not_late(batch)
-            return position
-        except (NotWrittenError, OutcomeUnknownError) as error:
+        except NotWrittenError as error:
+            self._metrics.failed("not_written")
+            return error
+        except OutcomeUnknownError as error:
+            self._metrics.failed("outcome_unknown")
             return error
         except Exception as error:
             log.exception("batch %d of session %s", batch.number, batch.session.hex())
+            self._metrics.failed("outcome_unknown")
             return OutcomeUnknownError(f"the log failed: {error!r}")
+        finally:
+            self._writing_since = None
+        append_s = time.perf_counter() - began
+        self._metrics.written(len(batch.records), batch.waited_s, append_s)
+        return position
 
     def _append(self, batch: Batch, encoded: bytes) -> int:
         """Append one batch; after a failure, ask the log itself whether it took it."""

@@ -6,6 +6,7 @@ wait early."""
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 from domain.batch import ConflictError, SinkError
 from streams.follower import Follower
 from streams.matcher import Matcher
+from streams.metrics import CONFLICT, STOPPED, STORE, SinkMetrics, age_s
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +88,15 @@ class SinkDriver:
         self._transient = transient
         self._prepare = prepare
         self._name = f"{follower.sink.name}, shard {follower.source.shard}"
+        self._context = {"sink": follower.sink.name, "shard": follower.source.shard}
+        self.metrics = SinkMetrics(follower.sink.name, follower.source.shard)
         self._retry_s = RETRY_S_MIN
         self._prepared = self._told = self._idle = False
 
     def turn(self) -> Pause:
         """Take the sink one step further and tell how far it got."""
         follower = self._follower
+        began = time.perf_counter()
         try:
             if not self._prepared:
                 self._prepare(follower)
@@ -99,17 +104,22 @@ class SinkDriver:
             moved = follower.step()
             self._prepared = not follower.is_lost
         except ConflictError as error:
-            log.info("%s: another instance was quicker: %s", self._name, error)
+            self.metrics.failed(CONFLICT)
+            log.info("%s: another instance was quicker: %s", self._name, error, extra=self._context)
             return self._ask_again(RETRY_S_MIN)
         except SinkError as error:
-            log.critical("%s stopped: %s", self._name, error)
+            self.metrics.failed(STOPPED)
+            log.critical("%s stopped: %s", self._name, error, extra=self._context)
             return self._ask_again(RETRY_S_MAX)
         except self._transient as error:
+            self.metrics.failed(STORE)
             pause = self._ask_again(self._retry_s)
-            log.warning("%s: %r; trying again in %.2f s", self._name, error, pause.seconds)
+            text = "%s: %r; trying again in %.2f s"
+            log.warning(text, self._name, error, pause.seconds, extra=self._context)
             self._retry_s = min(self._retry_s * 2, RETRY_S_MAX)
             return pause
         self._retry_s = RETRY_S_MIN
+        self._measure(moved, time.perf_counter() - began)
         if moved or self._idle or not self._told:
             # Told again when idle: whoever starts later, or missed it, would not hear otherwise.
             shard = follower.source.shard
@@ -118,6 +128,14 @@ class SinkDriver:
         if moved:
             return GO_ON
         return Pause(IDLE_S if self._told else MAILBOX_FULL_S)
+
+    def _measure(self, moved: int, seconds: float) -> None:
+        follower = self._follower
+        if not follower.is_lost:
+            delay_s = age_s(follower.last_timestamp_ns) if moved else 0.0
+            self.metrics.stepped(moved, follower.position, seconds=seconds, delay_s=delay_s)
+        elif moved:
+            self.metrics.failed(CONFLICT)  # the follower met it and asks its sink again
 
     def _ask_again(self, after_s: float) -> Pause:
         """The sink's position is in doubt: its store is asked before the next step."""

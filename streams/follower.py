@@ -50,6 +50,7 @@ class Follower:
         self.sink = sink
         self._limits = limits
         self._at: Position | None = None
+        self.last_timestamp_ns = 0  # the gateway's, of the last batch applied by `step`
 
     @property
     def position(self) -> int:
@@ -88,6 +89,7 @@ class Follower:
         except BaseException:
             self._at = None
             raise
+        self.last_timestamp_ns = batches[-1].header.audit_timestamp_ns
         return len(batches)
 
     def _sound_position(self) -> Position | None:

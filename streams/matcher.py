@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +17,8 @@ from typing import Protocol
 from domain.batch import START, EventBatch, ForkError, Position
 from domain.exchange import Exchange
 from domain.snapshot import SnapshotError, restore, snapshot
-from domain.wire import NewerVersionError, decode_event_header, seal_events
+from domain.wire import EventHeader, NewerVersionError, decode_event_header, seal_events
+from streams.metrics import MatcherMetrics
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,7 @@ class Matcher:
         self.chain = START.chain
         self._commands_since_snapshot = 0
         self._saving: Aside | None = None
+        self.metrics = MatcherMetrics(self.shard)
 
     # --- recovery ---------------------------------------------------------------------------------
 
@@ -121,6 +124,7 @@ class Matcher:
 
         Raises ForkError where this history and the event log's disagree.
         """
+        began = time.perf_counter()
         tail = self._events.tail()
         self.exchange, self.chain = self._restored(tail)
         while self.exchange.position < tail.position:
@@ -141,7 +145,13 @@ class Matcher:
                 f"shard {self.shard}: replaying the command log to {tail.position} gives another "
                 f"history than the event log's; move {self._events} aside to make it again"
             )
-        log.info("shard %d: recovered at position %d", self.shard, self.exchange.position)
+        self.metrics.recovered(self.exchange.position, time.perf_counter() - began)
+        log.info(
+            "shard %d: recovered at position %d",
+            self.shard,
+            self.exchange.position,
+            extra={"shard": self.shard, "position": self.exchange.position},
+        )
 
     def _restored(self, tail: Position) -> tuple[Exchange, bytes]:
         at_most = tail.position
@@ -182,26 +192,38 @@ class Matcher:
         if not rows:
             return 0
         out: list[tuple[int, list[bytes]]] = []
+        headers: list[EventHeader] = []
+        began = time.perf_counter()
         for position, batch in rows:
             try:
-                out.append((position, self._apply(position, batch)))
+                records, header = self._apply(position, batch)
+                out.append((position, records))
+                headers.append(header)
             except NewerVersionError:
                 if not out:
                     raise
                 break  # what came before it is answered first
+        applied = time.perf_counter()
         self._events.append(out)
+        self.metrics.stepped(
+            headers,
+            apply_s=applied - began,
+            append_s=time.perf_counter() - applied,
+            dirty_commands=self._commands_since_snapshot,
+        )
         if self._commands_since_snapshot >= self._limits.snapshot_commands:
             self.save_snapshot()
         return len(out)
 
-    def _apply(self, position: int, batch: bytes) -> list[bytes]:
+    def _apply(self, position: int, batch: bytes) -> tuple[list[bytes], EventHeader]:
         image = self.exchange.apply(position, batch)
         records, self.chain = seal_events(image, self.chain, self._limits.record_bytes_max)
         header = decode_event_header(records[0])
         if header.status == 2:
-            log.error("shard %d: position %d is undecodable", self.shard, position)
+            where = {"shard": self.shard, "position": position}
+            log.error("shard %d: position %d is undecodable", self.shard, position, extra=where)
         self._commands_since_snapshot += header.command_count
-        return records
+        return records, header
 
     def save_snapshot(self, *, wait: bool = False) -> None:
         """Take a snapshot here and hand it to the store, aside; skip it if one is under way."""
@@ -219,7 +241,10 @@ class Matcher:
         try:
             self._snapshots.save(self.shard, at, chunks)
         except Exception as error:  # noqa: BLE001 - a snapshot only saves time; the log is the truth
+            self.metrics.snapshot_failed()
             log.warning("shard %d: snapshot of %d not saved: %r", self.shard, at.position, error)
+        else:
+            self.metrics.snapshot_saved()
 
     @property
     def dirty_commands(self) -> int:
