@@ -1,5 +1,6 @@
 """The gateway of one API process: writes through sequencers, learns outcomes from the event log.
-`LogGateway` is all of it but files, sockets and threads, which `EmbeddedGateway` adds.
+`LogGateway` is all of it but files, sockets and threads, which `EmbeddedGateway` and
+`streams.kafka.gateway.KafkaGateway` add.
 
 Guarantees: an outcome is told only from the event log; the memory of recent outcomes, the waiters
 and the lag are bounded; a session that the engine has forgotten is replaced by a new one and its
@@ -46,9 +47,12 @@ class ShardLog(CommandLog, Protocol):
 
 @dataclass(frozen=True)
 class GatewayLimits:
-    """Bounds of one gateway."""
+    """Bounds of one gateway. A write that the log has not answered after `write_wait_s` is told so;
+    None waits for as long as the log does.
+    """
 
     lag_batches_max: int = 2_000
+    write_wait_s: float | None = None
     outcomes_kept: int = 128
     read_batches_max: int = 32
 
@@ -112,15 +116,24 @@ class ProgressBoard:
 class GatewayShard:
     """One shard as a gateway sees it."""
 
-    def __init__(self, commands: ShardLog, sequencer: SequencerCore, events: EventSource) -> None:
+    def __init__(
+        self,
+        commands: ShardLog,
+        sequencer: SequencerCore,
+        events: EventSource,
+        ends: tuple[int, int] | None = None,
+    ) -> None:
+        """`ends` are the last positions of the two logs, where they are known; else they are asked
+        for, which blocks.
+        """
+        self.head, self.matched = ends or (commands.head(), events.tail().position)
         self.commands = commands
         self.sequencer = sequencer
         self.events = events
-        self.matched = events.tail().position
         self.sessions = {sequencer.session: None}
         self.moved_at = time.monotonic()
         self.results: OrderedDict[int, EventBatch] = OrderedDict()
-        sequencer.last_position = commands.head()
+        sequencer.last_position = self.head
 
     def note_session(self) -> None:
         """The next writes may be of a new session. Of the old ones only the newest are kept: a log
@@ -159,11 +172,14 @@ class LogGateway:
 
     async def write(self, shard: int, records: Sequence[bytes]) -> Receipt:
         """See `commands.protocols.Gateway.write`."""
-        own = self._shards[shard]
-        if own.sequencer.last_position - own.matched > self._limits.lag_batches_max:
+        own, wait_s = self._shards[shard], self._limits.write_wait_s
+        if self.lag(shard) > self._limits.lag_batches_max:
             raise BehindError(f"the matcher of shard {shard} is {self.lag(shard)} batches behind")
+        if wait_s is not None and own.sequencer.stuck_s() > wait_s:
+            # Another would only wait behind the one that the log does not answer.
+            raise NotWrittenError("the log does not answer")
         own.note_session()
-        return await own.sequencer.write(records)
+        return await own.sequencer.write(records, wait_s)
 
     def write_system(
         self, shard: int, session: bytes, batch_number: int, records: list[bytes]
@@ -204,8 +220,9 @@ class LogGateway:
         return self._shards[shard].matched
 
     def written(self, shard: int) -> int:
-        """The last position known to be in the command log."""
-        return max(self._shards[shard].sequencer.last_position, self._shards[shard].matched)
+        """The last position known to be in the command log, whoever wrote it."""
+        own = self._shards[shard]
+        return max(own.sequencer.last_position, own.matched, own.head)
 
     def stalled_s(self, shard: int) -> float:
         """See `commands.protocols.Gateway.stalled_s`."""
@@ -235,6 +252,13 @@ class LogGateway:
         """Take in new event batches: a bounded slice, the rest in a later turn of the loop."""
         own = self._shards[shard]
         batches = own.events.read(own.matched, self._limits.read_batches_max)
+        self._take(shard, batches)
+        if len(batches) == self._limits.read_batches_max:
+            self._loop.call_soon(self._read, shard)
+
+    def _take(self, shard: int, batches: Sequence[EventBatch]) -> None:
+        """Take in the batches that follow the last one known."""
+        own = self._shards[shard]
         for batch in batches:
             own.matched = batch.position
             if batch.header.session in own.sessions:
@@ -243,8 +267,6 @@ class LogGateway:
             self.progress.advance("matcher", shard, own.matched)
         if batches or not self.lag(shard):
             own.moved_at = time.monotonic()
-        if len(batches) == self._limits.read_batches_max:
-            self._loop.call_soon(self._read, shard)
 
     def _keep(self, own: GatewayShard, batch: EventBatch) -> None:
         own.results[batch.position] = batch
