@@ -1,17 +1,28 @@
-"""Real servers for the tests: one PostgreSQL and one Redis a session, a fresh database or an
-emptied Redis a test."""
+"""Real servers for the tests: one PostgreSQL, one Redis and one Kafka broker a session; a fresh
+database, an emptied Redis or fresh topics a test.
+
+A machine without Java or Maven skips what needs a broker; with CI=true that is a failure.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 import redis
 
-from cli.servers import EmbeddedPostgres, EmbeddedRedis
+from cli.servers import EmbeddedPostgres, EmbeddedRedis, KafkaServer, kafka_programs
+
+if TYPE_CHECKING:
+    from streams.kafka.connection import KafkaConnection
+
+RECORD_BYTES_MAX = 1_000_000
 
 _numbers = itertools.count(1)
 
@@ -59,3 +70,46 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
     client.flushall()
     client.close()
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """The session's Kafka broker, on ports of its own."""
+    lacking = kafka_programs.missing()
+    if lacking is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    server = KafkaServer(tmp_path_factory.mktemp("kafka") / "kafka")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(kafka_server: KafkaServer) -> str:
+    """The broker's host:port."""
+    return kafka_server.bootstrap_servers
+
+
+@pytest.fixture
+def kafka_shards() -> int:
+    """Partitions of a test's topics; a test module overrides this."""
+    return 3
+
+
+@pytest.fixture
+def kafka_connection(kafka_bootstrap: str, kafka_shards: int) -> KafkaConnection:
+    """A connection with a topic prefix of its own, its topics made."""
+    from streams.kafka.connection import KafkaConnection
+    from streams.kafka.topics import create_topics
+
+    connection = KafkaConnection(kafka_bootstrap, topic_prefix=f"test-{uuid.uuid4().hex[:10]}.")
+    create_topics(
+        connection,
+        kafka_shards,
+        replication_factor=1,
+        min_insync_replicas=1,
+        record_bytes_max=RECORD_BYTES_MAX,
+    )
+    return connection

@@ -20,14 +20,12 @@ import structlog
 from cli.servers import binaries, processes
 from cli.servers.errors import ServerError
 from cli.servers.identities import RunAs, reachable_binaries, reachable_folder, unprivileged
+from cli.servers.own import OwnServer
 
 log = structlog.get_logger(__name__)
 
-PROGRAM = "postgres"
 USER = "crossbook"
 SOCKET_NAME = ".s.PGSQL.5432"
-START_WAIT_S = 120.0
-STOP_STEPS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -46,12 +44,18 @@ SETTINGS = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(OwnServer):
     """The server of `data_dir`, with its socket in `run_dir` or, where that path is too long, a
     temporary folder.
 
     `run_as` and `bin_dir` are found out where they are not given.
     """
+
+    name = "postgres"
+    program = "postgres"
+    start_wait_s = 120.0
+    stop_steps = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+    leftover_steps = stop_steps[1:]
 
     def __init__(
         self,
@@ -63,12 +67,10 @@ class EmbeddedPostgres:
         bin_dir: Path | None = None,
     ) -> None:
         self.run_as = unprivileged(data_dir) if run_as is None else run_as
-        self.data_dir = reachable_folder(data_dir.absolute(), self.run_as)
+        super().__init__(reachable_folder(data_dir.absolute(), self.run_as))
         self.socket_dir = processes.socket_folder(run_dir, SOCKET_NAME, self.run_as)
-        self.log_path = self.data_dir.with_name(f"{self.data_dir.name}.log")
         self.database = database
         self._bin_dir = bin_dir
-        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def dsn(self) -> str:
@@ -79,37 +81,13 @@ class EmbeddedPostgres:
         """The same for another database of this server."""
         return f"postgresql://{USER}@/{database}?host={quote(str(self.socket_dir), safe='')}"
 
-    @property
-    def pid(self) -> int | None:
-        """The living server's process, None where there is none."""
-        if self._child is not None:
-            self._child.poll()  # collects it where it ended
-        pid = self._recorded()[0]
-        return pid if processes.serves(pid, self.data_dir, PROGRAM) else None
+    def _begin(self) -> None:
+        bin_dir = self._prepare()
+        self._launch(bin_dir)
+        self._ensure_database()
 
-    def start(self) -> None:
-        """Make sure that the server runs and answers. Raises ServerError, with the end of its log,
-        where it cannot."""
-        with processes.folder_lock(self.data_dir, START_WAIT_S):
-            if self._adopt():
-                return
-            bin_dir = self._prepare()
-            self._launch(bin_dir)
-            self._ensure_database()
-
-    def stop(self) -> None:
-        """End the server: fast shutdown, then harder. Does nothing where none runs."""
-        with processes.folder_lock(self.data_dir, START_WAIT_S):
-            self._stop()
-
-    def _stop(self) -> None:
-        pid = self.pid
-        if pid is not None:
-            processes.stop(pid, STOP_STEPS, self.data_dir, PROGRAM)
-            log.info("postgres stopped", pid=pid)
-        if self._child is not None:
-            self._child.wait(timeout=5)
-            self._child = None
+    def _recorded_pid(self) -> int | None:
+        return self._recorded()[0]
 
     def _recorded(self) -> tuple[int | None, str | None]:
         """The pid and socket folder in the data folder's own pid file."""
@@ -120,12 +98,10 @@ class EmbeddedPostgres:
             return None, None
 
     def _adopt(self) -> bool:
-        """Take over a living server of this folder if it listens where we look; stop it
-        otherwise."""
         pid = self.pid
         if pid is None:
             return False
-        deadline = time.monotonic() + START_WAIT_S
+        deadline = time.monotonic() + self.start_wait_s
         while self.pid == pid and self._recorded()[1] in (None, str(self.socket_dir)):
             if self._answers():
                 self._ensure_database()
@@ -206,7 +182,7 @@ class EmbeddedPostgres:
         argv = [str(bin_dir / "postgres"), "-D", str(self.data_dir), "-k", str(self.socket_dir)]
         for name, value in SETTINGS.items():
             argv += ["-c", f"{name}={value}"]
-        deadline = time.monotonic() + START_WAIT_S
+        deadline = time.monotonic() + self.start_wait_s
         while True:
             self._end_leftovers()
             began = processes.log_length(self.log_path)
@@ -230,10 +206,8 @@ class EmbeddedPostgres:
             raise ServerError(f"PostgreSQL did not start on {self.data_dir}:\n{said}")
 
     def _end_leftovers(self) -> None:
-        """End processes of this data folder that have no postmaster any more, and drop its lock
-        files."""
-        for pid in processes.all_serving(self.data_dir, PROGRAM):
-            processes.stop(pid, STOP_STEPS[1:], self.data_dir, PROGRAM)
+        """End what has no postmaster any more, and drop its lock files."""
+        super()._end_leftovers()
         # A pid in these may be a zombie's, or by now another program's: PostgreSQL would refuse to
         # start.
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)

