@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from cli.listings import SIMULATOR
+from cli.logging_setup import set_up_logging
 from cli.run_state import RunFolder
 from cli.settings import Settings
 from cli.simulate import Simulation
@@ -23,10 +24,7 @@ log = logging.getLogger("crossbook.simulator")
 
 def run_simulator(settings: Settings) -> None:
     """Simulate at the settings' rate until SIGTERM, SIGINT or the parent's end."""
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    set_up_logging(settings, "simulator")
     asyncio.run(_simulate(settings, os.getppid()))
 
 

@@ -87,7 +87,9 @@ class Settings(BaseSettings):
         1000, ge=0, description="time between two clock ticks; 0: no ticks"
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
-    log_format: str = Field("text", description="text or json")
+    log_format: str | None = Field(
+        None, description="text or json; default: text embedded, json distributed"
+    )
     instance: str | None = Field(
         None,
         description="name of this worker among its like: one that comes back under it resumes at "
@@ -133,8 +135,8 @@ class Settings(BaseSettings):
 
     @field_validator("log_format")
     @classmethod
-    def _known_format(cls, value: str) -> str:
-        return _one_of(value.lower(), "text", "json")
+    def _known_format(cls, value: str | None) -> str | None:
+        return None if value is None else _one_of(value.lower(), "text", "json")
 
     @field_validator("kafka_security_protocol")
     @classmethod
@@ -153,6 +155,11 @@ class Settings(BaseSettings):
         if TOPIC_PREFIX.fullmatch(value) is None:
             raise ValueError("letters, digits, '.', '_' and '-', 200 at most")
         return value
+
+    @property
+    def log_form(self) -> str:
+        """How log lines are written: `text` or `json`."""
+        return self.log_format or ("json" if self.distributed else "text")
 
     @property
     def distributed(self) -> bool:

@@ -41,7 +41,7 @@ def run_api(settings: Settings) -> None:
     """The api role: everything HTTP on one port, the sequencers, the directory's follower and the
     clock.
     """
-    stop = begin(settings)
+    stop = begin(settings, "api")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, stop))
 

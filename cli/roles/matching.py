@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def run_matching(settings: Settings) -> None:
     """The matching role: every shard's matcher, in one process."""
-    stop = begin(settings)
+    stop = begin(settings, "matching")
     store = SnapshotStore(
         required(settings.postgres_dsn, "POSTGRES_DSN"), keep=settings.snapshots_kept
     )

@@ -6,10 +6,10 @@ import gc
 import logging
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 
+from cli.logging_setup import set_up_logging
 from cli.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -17,13 +17,9 @@ log = logging.getLogger(__name__)
 PARENT_CHECK_S = 0.5
 
 
-def begin(settings: Settings) -> threading.Event:
-    """Logging, and an event that is set when this process should stop."""
-    logging.basicConfig(
-        level=settings.log_level,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+def begin(settings: Settings, role: str) -> threading.Event:
+    """Logging as `role`, and an event that is set when this process should stop."""
+    set_up_logging(settings, role)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -49,5 +45,6 @@ def begin(settings: Settings) -> threading.Event:
 def required(value: str | None, name: str) -> str:
     """The value of a setting that this role cannot do without."""
     if value is None:
-        raise SystemExit(f"CROSSBOOK_{name} is not set: this role is started by `crossbook up`")
+        log.critical("CROSSBOOK_%s is not set: this role is started by `crossbook up`", name)
+        raise SystemExit(1)
     return value

@@ -25,7 +25,7 @@ STORE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, redis.RedisErr
 
 def run_projections(settings: Settings) -> None:
     """The projections role: the Redis and PostgreSQL sinks of every shard."""
-    stop = begin(settings)
+    stop = begin(settings, "projections")
     dsn = required(settings.postgres_dsn, "POSTGRES_DSN")
     url = required(settings.redis_url, "REDIS_URL")
     books = RedisSink(url, stream_length_max=settings.delta_stream_length_max)
