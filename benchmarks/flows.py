@@ -5,7 +5,7 @@ one of its own; an order id that a cancel or a replace names was given to an ord
 it was sent (it may have traded since, as in any market). Batches are made lazily, so that what they
 hold is in no one's memory while that is measured.
 
-A flow is 45 submits that rest, 10 that trade at once (half of them immediate-or-cancel), 38 cancels
+A flow is 45 submits that rest, 10 immediate-or-cancel that trade, 38 cancels
 and 7 replaces in a hundred. Of the orders that are cancelled or replaced `RECENT` in ten came in
 lately, the others are any that rest.
 """
@@ -30,6 +30,8 @@ MIDDLE_TICKS: Final = 1_000_000
 TICK_SIZE: Final = 100
 RECENT: Final = 8
 RECENT_ORDERS: Final = 2_000
+CANCEL_STRIDE: Final = 104_729  # a prime: it meets every order of a book once
+TRADES_THROUGH: Final = 8  # levels on the other side that an order which trades may reach
 KINDS: Final = "r" * 45 + "t" * 10 + "c" * 38 + "p" * 7
 
 SUBMIT: Final = struct.Struct("<4s4BIIII")
@@ -43,8 +45,9 @@ REPLACE_HEAD: Final = bytes([3, 4, 0, REPLACE_REQUEUE, 0, 0, 0, 0])
 
 
 class Market:
-    """A client that knows what it sent. `levels` is how many prices each side's orders lie on;
-    `named` gives every submit a client order id.
+    """A client that knows what it sent. `levels` is how many prices each side's orders lie on,
+    `spread_ticks` apart, from the middle outwards; `named` gives every submit a client order id.
+    One that does not remember takes no memory of its own; it has `resting` and `cancels` alone.
     """
 
     def __init__(
@@ -53,12 +56,21 @@ class Market:
         *,
         levels: int = 1_000,
         named: bool = True,
+        remembers: bool = True,
         seed: int = 1,
         batch_commands: int = BATCH_COMMANDS,
+        tick_size: int = TICK_SIZE,
+        middle_ticks: int = MIDDLE_TICKS,
+        spread_ticks: int = TICK_SIZE,
     ) -> None:
+        assert levels * spread_ticks < middle_ticks, "a price below 1"
         self.instruments = instruments
+        self.tick_size = tick_size
+        self.middle_ticks = middle_ticks
+        self.spread_ticks = spread_ticks
         self.levels = levels
         self.named = named
+        self.remembers = remembers
         self.batch_commands = batch_commands
         self.position = 0  # of the last batch made
         self.commands = 0
@@ -70,7 +82,7 @@ class Market:
         """Batches that list the instruments and register the accounts."""
         records = [encode_command(SetAccount(1 + number)) for number in range(ACCOUNTS)]
         for number in range(1, self.instruments + 1):
-            listing = ListInstrument(number, b"B%d" % number, TICK_SIZE, 1)
+            listing = ListInstrument(number, b"B%d" % number, self.tick_size, 1)
             records.append(encode_command(listing))
         return list(self._sealed(iter(records)))
 
@@ -89,10 +101,13 @@ class Market:
         """
         return self._sealed(self._churn_record(number) for number in range(count))
 
-    def cancels(self) -> Iterator[bytes]:
-        """Batches that cancel everything that is known to rest, in no order."""
-        self._random.shuffle(self._resting)
-        return self._sealed(self._cancel(len(self._resting) - 1) for _ in range(len(self._resting)))
+    def cancels(self, first_position: int, count: int) -> Iterator[bytes]:
+        """Batches that cancel the `count` orders that `resting` made from that position on, in
+        strides through the book.
+        """
+        return self._sealed(
+            self._cancel_of(first_position, at * CANCEL_STRIDE % count) for at in range(count)
+        )
 
     # --- records ----------------------------------------------------------------------------------
 
@@ -118,7 +133,7 @@ class Market:
 
     def _submit(self, account: int, instrument: int, side: int, price: int, tif: int) -> bytes:
         head = SUBMIT_NAMED_HEAD if self.named else SUBMIT_HEAD
-        quantity = 100 + (price // TICK_SIZE & 0x1F)
+        quantity = 100 + (self._index & 0x1F)
         record = SUBMIT.pack(head, side, LIMIT, tif, 0, account, instrument, price, quantity)
         if not self.named:
             return record
@@ -129,9 +144,10 @@ class Market:
         side = number & 1
         instrument = 1 + (number >> 1) % self.instruments
         account = 1 + number % ACCOUNTS
-        ticks = TICK_SIZE * (1 + away)
-        price = MIDDLE_TICKS - ticks if side == BUY else MIDDLE_TICKS + ticks
-        self._resting.append((self._born(), account, instrument))
+        ticks = self.spread_ticks * (1 + away)
+        price = self.middle_ticks + (-ticks if side == BUY else ticks)
+        if self.remembers:
+            self._resting.append((self._born(), account, instrument))
         return self._submit(account, instrument, side, price, GTC)
 
     def _resting_record(self, number: int) -> bytes:
@@ -163,7 +179,8 @@ class Market:
         number = self._random.getrandbits(30)
         side = number & 1
         instrument = 1 + (number >> 1) % self.instruments
-        price = MIDDLE_TICKS + (TICK_SIZE * 8 if side == BUY else -TICK_SIZE * 8)
+        ticks = self.spread_ticks * TRADES_THROUGH
+        price = self.middle_ticks + (ticks if side == BUY else -ticks)
         return self._submit(1 + number % ACCOUNTS, instrument, side, price, IOC)
 
     def _cancel(self, at: int) -> bytes:
@@ -171,6 +188,12 @@ class Market:
         self._resting[at] = self._resting[-1]
         self._resting.pop()
         return CANCEL.pack(CANCEL_HEAD, account, instrument, order_id)
+
+    def _cancel_of(self, first_position: int, number: int) -> bytes:
+        position = first_position + number // self.batch_commands
+        order_id = position << 16 | number % self.batch_commands
+        instrument = 1 + (number >> 1) % self.instruments
+        return CANCEL.pack(CANCEL_HEAD, 1 + number % ACCOUNTS, instrument, order_id)
 
     def _replace(self, at: int) -> bytes:
         order_id, account, instrument = self._resting[at]
