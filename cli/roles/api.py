@@ -22,7 +22,7 @@ from commands.directory.view import DirectoryView
 from commands.sequencer import Limits
 from projections.read_books import BookReader
 from projections.read_history import HistoryReader
-from streams.clock import run_clock
+from streams.clock import DirectoryPermits, run_clock
 from streams.directory_follower import DirectoryFollower
 from streams.gateway import EmbeddedGateway, GatewayLimits
 
@@ -81,7 +81,12 @@ async def services_of(settings: Settings) -> AsyncIterator[tuple[Services, Tasks
     follower = DirectoryFollower(application, gateway, gateway.command_logs)
     clock_stop = threading.Event()
     clock = asyncio.to_thread(
-        run_clock, gateway, settings.shards, settings.clock_interval_ms, clock_stop
+        run_clock,
+        gateway,
+        settings.shards,
+        settings.clock_interval_ms,
+        clock_stop,
+        DirectoryPermits(application),
     )
     ticking = asyncio.create_task(clock, name="clock")
     tasks = {

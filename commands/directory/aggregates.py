@@ -26,6 +26,8 @@ LIMITS_SET: Final = "crossbook.account.limits-set"
 KILL_SWITCH_SET: Final = "crossbook.account.kill-switch-set"
 INSTRUMENT_LISTED: Final = "crossbook.instrument.listed"
 TRADING_STATE_SET: Final = "crossbook.instrument.trading-state-set"
+# The one that matters to clocks (`streams.clock`).
+CLOCK_RESUMED: Final = "crossbook.clock.resumed"
 
 
 class KeyState(TypedDict):
@@ -181,3 +183,23 @@ class Instrument(Aggregate):
         """The price that the collar of limit orders and the notional of market orders are measured
         from; 0 none."""
         self.reference_price = reference_price
+
+
+class TradingClock(Aggregate):
+    """What admins said about the clocks of the exchange, all of them at once."""
+
+    TOPIC = "crossbook.clock"
+
+    @staticmethod
+    def create_id() -> UUID:
+        """There is one."""
+        return uuid5(NAMESPACE, "clock")
+
+    @event("Created", topic="crossbook.clock.created")
+    def __init__(self) -> None:
+        self.resumed = 0
+
+    @event("Resumed", topic=CLOCK_RESUMED)
+    def resume(self, by: str) -> None:
+        """Clocks that saw their wall time jump, and refuse to tick, may believe it from now on."""
+        self.resumed += 1

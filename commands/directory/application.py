@@ -28,6 +28,7 @@ from commands.directory.aggregates import (
     AccountName,
     Instrument,
     Register,
+    TradingClock,
 )
 from commands.directory.entries import (
     AccountEntry,
@@ -232,6 +233,19 @@ class Directory:
         return self._change_instrument(
             symbol, lambda found: found.set_reference_price(reference_price, by)
         )
+
+    def resume_clocks(self, *, by: str) -> Change[int]:
+        """Permit clocks that saw their wall time jump to tick again: how often this was said."""
+
+        def change() -> Change[int]:
+            try:
+                clock: TradingClock = self.application.repository.get(TradingClock.create_id())
+            except AggregateNotFoundError:
+                clock = TradingClock()
+            clock.resume(by)
+            return Change(clock.resumed, self._save(clock))
+
+        return self._attempt(change)
 
     def account_named(self, name: str) -> AccountEntry | None:
         """The account with this name, as it is in the store now."""
