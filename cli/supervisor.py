@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,9 @@ from cli import bootstrap
 from cli.addresses import NoPortError, free_port, is_ready, url_of
 from cli.children import Child
 from cli.run_state import AlreadyRunningError, ExchangeState, ProcessMark, RunFolder
-from cli.servers import EmbeddedPostgres, EmbeddedRedis, ServerError
+from cli.server_keeper import ServerKeeper
+from cli.servers import EmbeddedPostgres, EmbeddedRedis
+from cli.servers.own import OwnServer
 from cli.settings import Settings
 from cli.ticker import TradeTicker
 from commands.directory.application import Directory, DirectoryApplication, sqlite_environment
@@ -39,7 +40,6 @@ SIMULATOR: Final = "simulator"
 READY_WAIT_S: Final = 120.0
 TEND_INTERVAL_S: Final = 0.1
 TICKER_INTERVAL_S: Final = 1.0
-SERVERS_INTERVAL_S: Final = 2.0
 LEFTOVER_WAIT_S: Final = 5.0
 ROLE_STOP_S: Final = 3.0
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -85,8 +85,7 @@ class Supervisor:
         self._print = say
         self._output_closed = False
         self._children: dict[str, Child] = {}
-        self._redis: EmbeddedRedis | None = None
-        self._postgres: EmbeddedPostgres | None = None
+        self._servers: list[OwnServer] = []
         self._state: ExchangeState | None = None
 
     def run(self) -> int:
@@ -159,13 +158,15 @@ class Supervisor:
         data, run_dir = self.folder.data_dir, self.settings.run_dir
         redis_url, postgres_dsn = self.settings.redis_url, self.settings.postgres_dsn
         if redis_url is None:
-            self._redis = EmbeddedRedis(data / "redis", run_dir)
-            self._redis.start()
-            redis_url = self._redis.url
+            redis = EmbeddedRedis(data / "redis", run_dir)
+            self._servers.append(redis)
+            redis.start()
+            redis_url = redis.url
         if postgres_dsn is None:
-            self._postgres = EmbeddedPostgres(data / "postgres", run_dir)
-            self._postgres.start()
-            postgres_dsn = self._postgres.dsn
+            postgres = EmbeddedPostgres(data / "postgres", run_dir)
+            self._servers.append(postgres)
+            postgres.start()
+            postgres_dsn = postgres.dsn
         return redis_url, postgres_dsn
 
     def _begin_directory(self) -> dict[str, str]:
@@ -221,14 +222,13 @@ class Supervisor:
     def _watch(self, signals: StopSignals) -> None:
         assert self._state is not None
         ticker = TradeTicker(self._state.postgres_dsn)
-        next_line = next_check = time.monotonic()
+        keeper = ServerKeeper(self._servers, self._say)
+        next_line = time.monotonic()
         try:
             while not signals.count and not self._output_closed:
                 self._tend()
+                keeper.tend()
                 now = time.monotonic()
-                if now >= next_check:
-                    next_check = now + SERVERS_INTERVAL_S
-                    self._tend_servers()
                 if now >= next_line:
                     next_line = now + TICKER_INTERVAL_S
                     line = ticker.line()
@@ -245,15 +245,6 @@ class Supervisor:
                 self._write_state()
             except OSError as error:  # a full disk: what runs goes on
                 self._say(f"{self.folder.state_path} could not be written: {error}")
-
-    def _tend_servers(self) -> None:
-        for name, server in (("redis", self._redis), ("postgres", self._postgres)):
-            if server is not None and server.pid is None:
-                self._say(f"{name} ended; starting it again")
-                try:
-                    server.start()
-                except (ServerError, OSError) as error:
-                    self._say(f"{name}: {error}")
 
     def _write_state(self) -> None:
         assert self._state is not None
@@ -285,7 +276,7 @@ class Supervisor:
             signal.signal(number, signal.SIG_IGN)  # what is left takes a moment and must be done
         for child in self._children.values():
             child.kill()
-        self._stop_servers()
+        ServerKeeper(self._servers, self._say).stop()
         self.folder.clear_state()
         with contextlib.suppress(OSError):  # sockets of servers that would not stop stay
             self.settings.run_dir.rmdir()
@@ -300,20 +291,6 @@ class Supervisor:
             if not child.wait(deadline):
                 self._say(f"{child.name} did not stop within {ROLE_STOP_S:.0f} s: killed")
                 child.kill()
-
-    def _stop_servers(self) -> None:
-        servers = [server for server in (self._redis, self._postgres) if server is not None]
-        threads = [threading.Thread(target=self._stop_server, args=(each,)) for each in servers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _stop_server(self, server: EmbeddedRedis | EmbeddedPostgres) -> None:
-        try:
-            server.stop()
-        except (ServerError, OSError) as error:
-            self._say(str(error))
 
 
 def end_leftover_roles(folder: RunFolder, say: Say) -> None:

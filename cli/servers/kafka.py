@@ -133,11 +133,12 @@ class KafkaServer(OwnServer):
         if pid is None:
             return False
         deadline = time.monotonic() + self.start_wait_s
-        while self.pid == pid and time.monotonic() < deadline:
+        while self.pid == pid and self._may_wait(deadline):
             place = self._place()
             if place is None or self._wanted_port not in (None, place.port):
                 break
             if self._answers(place):
+                self._wanted_port = place.port
                 log.info("kafka adopted", pid=pid, data=str(self.data_dir))
                 return True
             time.sleep(processes.POLL_S)
@@ -215,8 +216,9 @@ class KafkaServer(OwnServer):
         self._child = child
         (self.data_dir / PID_NAME).write_text(f"{child.pid}\n")
         deadline = time.monotonic() + self.start_wait_s
-        while child.poll() is None and time.monotonic() < deadline:
+        while child.poll() is None and self._may_wait(deadline):
             if self._answers(place):
+                self._wanted_port = place.port  # whoever knows us by it finds us again
                 log.info("kafka started", pid=child.pid, data=str(self.data_dir))
                 return True
             time.sleep(processes.POLL_S)

@@ -1,14 +1,16 @@
 """What every server of our own has in common: it belongs to a data folder and is stopped by pid.
 
 Guarantees: starting and stopping hold the folder's lock, so that no folder ever has two servers;
-`start` adopts a living server that answers; a pid is believed only where `processes.serves` says
-that it is this program at work in this folder.
+`start` adopts a living server that answers, and gives up at once where `stop` is called meanwhile
+from another thread; a pid is believed only where `processes.serves` says that it is this program at
+work in this folder.
 """
 
 from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -35,6 +37,7 @@ class OwnServer(ABC):
         self.data_dir = data_dir.absolute()
         self.log_path = self.data_dir.with_name(f"{self.data_dir.name}.log")
         self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -53,8 +56,16 @@ class OwnServer(ABC):
 
     def stop(self) -> None:
         """End the server, its data written out. Does nothing where none runs."""
-        with processes.folder_lock(self.data_dir, self.start_wait_s):
-            self._stop()
+        self._stopping = True  # whoever is starting it holds the lock until it sees this
+        try:
+            with processes.folder_lock(self.data_dir, self.start_wait_s):
+                self._stop()
+        finally:
+            self._stopping = False
+
+    def _may_wait(self, deadline: float) -> bool:
+        """Whether waiting for an answer still makes sense."""
+        return not self._stopping and time.monotonic() < deadline
 
     def _stop(self) -> None:
         pid = self.pid

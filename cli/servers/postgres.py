@@ -107,7 +107,7 @@ class EmbeddedPostgres(OwnServer):
                 self._ensure_database()
                 log.info("postgres adopted", pid=pid, data=str(self.data_dir))
                 return True
-            if time.monotonic() > deadline:
+            if not self._may_wait(deadline):
                 break
             time.sleep(processes.POLL_S)
         if self.pid is not None:
@@ -194,12 +194,12 @@ class EmbeddedPostgres(OwnServer):
                 if self._answers():
                     log.info("postgres started", pid=child.pid, data=str(self.data_dir))
                     return
-                if time.monotonic() > deadline:
+                if not self._may_wait(deadline):
                     break
                 time.sleep(processes.POLL_S)
             said = processes.tail(self.log_path, began)
             # A killed server's children hold its shared memory for a moment.
-            if time.monotonic() < deadline and "shared memory block" in said:
+            if self._may_wait(deadline) and "shared memory block" in said:
                 time.sleep(processes.POLL_S)
                 continue
             self._stop()

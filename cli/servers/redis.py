@@ -100,7 +100,7 @@ class EmbeddedRedis(OwnServer):
         if pid is None:
             return False
         deadline = time.monotonic() + self.start_wait_s
-        while self.pid == pid and time.monotonic() < deadline:
+        while self.pid == pid and self._may_wait(deadline):
             answered = self._answers()
             if answered:
                 log.info("redis adopted", pid=pid, data=str(self.data_dir))
@@ -133,7 +133,7 @@ class EmbeddedRedis(OwnServer):
         child = processes.spawn(argv, run_as=RunAs(), folder=self.data_dir, log=self.log_path)
         self._child = child
         deadline = time.monotonic() + self.start_wait_s
-        while child.poll() is None and time.monotonic() < deadline:
+        while child.poll() is None and self._may_wait(deadline):
             if self._answers():
                 log.info("redis started", pid=child.pid, data=str(self.data_dir))
                 return True
