@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.metrics import rejected
 from commands.directory.terms import DirectoryError
 from commands.protocols import BehindError, NotWrittenError, OutcomeUnknownError
 from commands.validation import Refusal
@@ -120,6 +121,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, Refusal):
+        rejected("gateway", error.reason)
         extra = {"refused_by": "gateway"}
         return Problem(error.status, error.reason, error.detail, extra=extra)
     if isinstance(error, NotWrittenError):

@@ -1,10 +1,10 @@
-"""What happens to every request before it is routed: its id, its size limit, and a net for what
-nobody expected.
+"""What happens to every request before it is routed: its id, its size limit, its measure, and a net
+for what nobody expected.
 
-Guarantees: each response carries `X-Request-ID`; no request body beyond the limit is ever held in
-memory, however it is sent; an exception that no handler knows is logged and answered as a problem
-with status 500. Plain ASGI, because Starlette's BaseHTTPMiddleware costs a task and a queue a
-request.
+Guarantees: each response carries `X-Request-ID`, and so does each line logged on the way to it; no
+request body beyond the limit is ever held in memory, however it is sent; an exception that no
+handler knows is logged and answered as a problem with status 500. Plain ASGI, because Starlette's
+BaseHTTPMiddleware costs a task and a queue a request.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import asyncio
 import logging
 import re
 import secrets
+import time
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
+from api import metrics
 from api.errors import Problem, problem_response, retry_after
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -44,32 +48,46 @@ class RequestIdMiddleware:
         asked = Headers(scope=scope).get("x-request-id", "")
         request_id = asked if REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
         scope["request_id"] = request_id
-        started = False
+        bind_contextvars(request_id=request_id)  # the server runs each request in its own context
+        status = 0
+        began = time.perf_counter()
 
         async def send_named(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 message.setdefault("headers", [])
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
+        metrics.HTTP_IN_FLIGHT.inc()
         try:
-            await self.app(scope, receive, send_named)
+            await self._pass_on(scope, receive, send_named, lambda: status != 0)
+        finally:
+            metrics.HTTP_IN_FLIGHT.dec()
+            metrics.answered(scope, status or 499, time.perf_counter() - began)
+
+    async def _pass_on(
+        self, scope: Scope, receive: Receive, send: Send, started: Callable[[], bool]
+    ) -> None:
+        """Catch what nobody else did; `started` tells whether an answer is under way."""
+        request_id = scope["request_id"]
+        try:
+            await self.app(scope, receive, send)
         except asyncio.CancelledError:
             # The process stops and waits no longer; what was sent may be in the log by now.
-            if started:
+            if started():
                 raise
             detail = "the exchange is stopping; a write may be in the log: send it again"
             problem = Problem(503, "stopping", detail, headers=retry_after())
-            await problem_response(problem, request_id)(scope, receive, send_named)
+            await problem_response(problem, request_id)(scope, receive, send)
         except Exception:
             log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
-            if started:
+            if started():
                 raise
             detail = "something unexpected went wrong; it is logged under this request id"
             problem = Problem(500, "internal_error", detail)
-            await problem_response(problem, request_id)(scope, receive, send_named)
+            await problem_response(problem, request_id)(scope, receive, send)
 
 
 class BodyLimitMiddleware:

@@ -84,6 +84,13 @@ class Gateway(Protocol):
         """For how long something has waited to be matched and nothing was; 0 when caught up."""
         ...
 
+    async def chain_at(self, shard: int, position: int) -> bytes | None:
+        """The running hash after a position of the event log, None where it is not there yet.
+
+        Raises PersistenceError.
+        """
+        ...
+
 
 class Progress(Protocol):
     """How far each sink got, as its wakes tell."""

@@ -16,6 +16,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from domain.batch import START, Position
 from projections.redis.keys import live_key, script, shard_prefix
 
 Level: TypeAlias = tuple[int, int, int]
@@ -222,10 +223,12 @@ class BookReader:
         reached = entries[-1].sequence if entries else since
         return Deltas(shard, instrument, position, since, reached, entries, reached < sequence)
 
-    async def position(self, shard: int) -> int | None:
-        """How far the shard's books are; None where there are none."""
+    async def stands_at(self, shard: int) -> Position:
+        """The last batch in the shard's books; START where there are none."""
         found = await self._call(self._read_position, shard, "")
-        return int(found[1]) if len(found) == 3 and found[1] is not None else None
+        if len(found) < 3 or found[1] is None:
+            return START
+        return Position(int(found[1]), bytes(found[2]))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from domain.batch import START, Position
 from projections.postgres.fold import STATUS_NAMES
 from projections.postgres.schema import HISTORY
 
@@ -140,7 +141,7 @@ SELECT_INSTRUMENTS: Final = """
     SELECT instrument, shard, symbol, tick_size, lot_size, price_collar, state
     FROM instruments ORDER BY instrument"""
 SELECT_POSITION: Final = """
-    SELECT position FROM sink_positions WHERE sink = 'postgres' AND shard = %(shard)s"""
+    SELECT position, chain FROM sink_positions WHERE sink = 'postgres' AND shard = %(shard)s"""
 SESSION: Final = f"""
     SET search_path = {HISTORY};
     SET statement_timeout = {STATEMENT_TIMEOUT_MS};
@@ -157,6 +158,7 @@ BEFORE_EXECUTION: Final = """(executed_at_ns, match_number, order_id)
 @dataclass(frozen=True, slots=True)
 class _PositionRow:
     position: int
+    chain: bytes
 
 
 class HistoryReader:
@@ -308,8 +310,12 @@ class HistoryReader:
 
     async def position(self, shard: int) -> int:
         """How far the shard's history is; 0 where there is none."""
+        return (await self.stands_at(shard)).position
+
+    async def stands_at(self, shard: int) -> Position:
+        """The last batch in the shard's history; START where there is none."""
         rows = await self._fetch(_PositionRow, SELECT_POSITION, shard=shard)
-        return rows[0].position if rows else 0
+        return Position(rows[0].position, bytes(rows[0].chain)) if rows else START
 
     async def _fetch(self, kind: type[Row], query: str, **arguments: Any) -> list[Row]:
         bound = {name: _bound(value) for name, value in arguments.items()}

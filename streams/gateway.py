@@ -228,6 +228,14 @@ class LogGateway:
         """See `commands.protocols.Gateway.stalled_s`."""
         return time.monotonic() - self._shards[shard].moved_at if self.lag(shard) else 0.0
 
+    async def chain_at(self, shard: int, position: int) -> bytes | None:
+        """See `commands.protocols.Gateway.chain_at`."""
+        own = self._shards[shard]
+        batch = own.results.get(position)
+        if batch is None:
+            batch = await asyncio.to_thread(own.events.at, position)
+        return batch.header.chain if batch is not None else None
+
     def lag(self, shard: int) -> int:
         """Batches written and not matched."""
         return max(0, self.written(shard) - self.matched(shard))

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
 from api.errors import Problem
+from api.metrics import rejected
 from api.reasons import reason_code, reason_detail, reason_status
 from commands.validation import Refusal, price_text
 from domain.outcomes import (
@@ -159,12 +160,14 @@ def result_of(outcome: Outcome, client_order_id: str | None) -> CommandResult:
 def _other_result(outcome: Outcome, client_order_id: str | None) -> CommandResult:
     order_id = str(outcome.order_id) if outcome.order_id else None
     if outcome.kind == REJECTED:
+        reason = reason_code(outcome.reason)
+        rejected("engine", reason)
         return CommandResult(
             status=reason_status(outcome.reason),
             outcome="rejected",
             order_id=order_id,
             client_order_id=client_order_id,
-            reason=reason_code(outcome.reason),
+            reason=reason,
             refused_by="engine",
             detail=reason_detail(outcome.reason),
         )
@@ -179,6 +182,7 @@ def _other_result(outcome: Outcome, client_order_id: str | None) -> CommandResul
 
 def refused_result(refusal: Refusal, client_order_id: str | None) -> CommandResult:
     """The result of a command that the gateway refused."""
+    rejected("gateway", refusal.reason)
     return CommandResult(
         status=refusal.status,
         outcome="rejected",

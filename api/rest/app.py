@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 
 from api.errors import install_error_handlers
+from api.metrics import metrics_route, own_page
 from api.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from api.readiness import Readiness
 from api.rest import admin, batch, health, market, orders
 from api.rest.openapi import install_openapi
 from api.services import Services
@@ -23,8 +25,15 @@ Prices are decimal strings with 4 decimals, ids and sequences strings. Every wri
 """
 
 
-def create_app(services: Services, *, lifespan: Lifespan | None = None) -> FastAPI:
-    """The app of one API process. `lifespan` starts and stops what runs beside it."""
+def create_app(
+    services: Services,
+    *,
+    lifespan: Lifespan | None = None,
+    metrics_page: Callable[[], Awaitable[bytes]] = own_page,
+) -> FastAPI:
+    """The app of one API process. `lifespan` starts and stops what runs beside it; whoever serves
+    the app runs `app.state.readiness.run()`. `metrics_page` makes what `/metrics` shows.
+    """
     app = FastAPI(
         title="Crossbook",
         version="1",
@@ -33,9 +42,18 @@ def create_app(services: Services, *, lifespan: Lifespan | None = None) -> FastA
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.readiness = Readiness(
+        services.gateway,
+        {"redis": services.books, "postgres": services.history},
+        services.directory_view,
+        services.directory_writes,
+        shards=services.settings.shards,
+        lag_batches_max=services.settings.lag_batches_max,
+    )
     for module in (batch, orders, market, admin, health):
         # Flat, not included: a request then walks one table of routes, in this order.
         app.router.routes.extend(module.router.routes)
+    app.router.routes.append(metrics_route(metrics_page))
     install_error_handlers(app)
     # The last one added is the outermost: every answer has its request id, also one of 413.
     app.add_middleware(BodyLimitMiddleware, bytes_max=services.settings.body_bytes_max)

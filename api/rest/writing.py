@@ -7,6 +7,7 @@ the event log say (201/200 matched, 202 durable only, 503 with what is known of 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 from fastapi import Request
 
+from api.metrics import outcome_known
 from api.rest.answers import CommandResult
 from api.rest.orders_read import history_at, order_answers
 from api.services import Services
@@ -53,11 +55,14 @@ async def write(
 
     Raises NotWrittenError, OutcomeUnknownError or BehindError.
     """
+    began = time.perf_counter()
     receipt = await services.gateway.write(shard, records)
     services.last_writes.note(account, shard, receipt.position)
     if not wait:
         return Written(receipt, None)
     outcomes = await services.gateway.outcomes(receipt, services.settings.outcome_wait_s)
+    if outcomes is not None:
+        outcome_known(shard, time.perf_counter() - began)
     return Written(receipt, outcomes)
 
 

@@ -11,6 +11,7 @@ import uvicorn
 
 from api.rest.app import create_app
 from api.services import ApiSettings, Services
+from cli.metrics_page import Page
 from cli.roles.process import begin, required
 from cli.settings import Settings
 from commands.directory.application import (
@@ -133,8 +134,10 @@ async def _wait_for(stop: threading.Event) -> None:
 
 async def _serve(settings: Settings, stop: threading.Event) -> None:
     async with services_of(settings) as (services, tasks):
+        app = create_app(services, metrics_page=Page(settings))
+        looking = asyncio.create_task(app.state.readiness.run(), name="readiness")
         config = uvicorn.Config(
-            create_app(services),
+            app,
             host=settings.host,
             port=settings.port,
             lifespan="off",
@@ -147,8 +150,9 @@ async def _serve(settings: Settings, stop: threading.Event) -> None:
         serving = asyncio.create_task(server.serve(), name="server")
         stopping = asyncio.create_task(_wait_for(stop), name="stop")
         ended, _ = await asyncio.wait(
-            {stopping, serving, *tasks}, return_when=asyncio.FIRST_COMPLETED
+            {stopping, serving, looking, *tasks}, return_when=asyncio.FIRST_COMPLETED
         )
+        looking.cancel()
         server.should_exit = True
         await serving
         for task in ended - {stopping, serving}:

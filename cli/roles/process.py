@@ -10,16 +10,22 @@ import threading
 from types import FrameType
 
 from cli.logging_setup import set_up_logging
+from cli.metrics_page import show_metrics
 from cli.settings import Settings
 
 log = logging.getLogger(__name__)
 
 PARENT_CHECK_S = 0.5
+API_ROLE = "api"  # which shows its metrics on its own port
 
 
-def begin(settings: Settings, role: str) -> threading.Event:
-    """Logging as `role`, and an event that is set when this process should stop."""
+def begin(settings: Settings, role: str, *, with_parent: bool = True) -> threading.Event:
+    """Logging and metrics as `role`, and an event that is set when this process should stop: at
+    SIGTERM and SIGINT, and `with_parent` when the process that started it is gone.
+    """
     set_up_logging(settings, role)
+    if role != API_ROLE:
+        show_metrics(settings, role)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -35,7 +41,8 @@ def begin(settings: Settings, role: str) -> threading.Event:
                 log.warning("the supervisor is gone: stopping")
                 stop.set()
 
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    if with_parent:
+        threading.Thread(target=watch, name="parent-watch", daemon=True).start()
     # What lives as long as the process is not worth walking through at every collection.
     gc.collect()
     gc.freeze()

@@ -45,6 +45,9 @@ class ScriptedGateway:
     def stalled_s(self, shard: int) -> float:
         return 0.0
 
+    async def chain_at(self, shard: int, position: int) -> bytes | None:
+        return None
+
 
 @dataclass
 class SmallApp:
