@@ -2,10 +2,11 @@
 the notification id.
 
 Guarantees: the commands of a notification are a function of the notification log up to it, and lie
-in a shard's command log at most once, in the order of the notifications, however often followers
-crash and however many run at once: the log refuses a (session, batch number) that it has. Each
-shard resumes after the session's last batch number in its own log, so that a shard that is added
-later learns every account.
+in a shard's command log once, in the order of the notifications, however often followers crash and
+however many run at once: the log refuses a (session, batch number) that it has, and where it does
+not, on Kafka, the engine answers the second with nothing. Each shard resumes after the session's
+last batch number in its own log, or after its bookmark, so that a shard that is added later learns
+every account.
 """
 
 from __future__ import annotations
@@ -35,14 +36,18 @@ from commands.directory.state import DirectoryState
 from commands.protocols import CommandLog
 from domain.commands import Command, ListInstrument, SetAccount, SetTradingState
 from domain.wire import encode_command
+from streams.directory_bookmarks import DIRECTORY_SESSION, Bookmarks, ReadableLog, is_sound
 
-DIRECTORY_SESSION: Final = bytes(15) + b"\x01"
 POLL_S: Final = 0.5
 PAGE: Final = 500
 REMEMBERED_MAX: Final = 4_096
 ACCOUNT_TOPICS: Final = (ACCOUNT_CREATED, LIMITS_SET, KILL_SWITCH_SET)
 
 log = logging.getLogger("crossbook.directory")
+
+
+class FollowedLog(CommandLog, ReadableLog, Protocol):
+    """A command log that can be read too, as bookmarks want."""
 
 
 class SystemWriter(Protocol):
@@ -91,12 +96,17 @@ class DirectoryFollower:
         self,
         application: DirectoryApplication,
         writer: SystemWriter,
-        logs: Sequence[CommandLog],
+        logs: Sequence[FollowedLog],
+        bookmarks: Bookmarks | None = None,
     ) -> None:
-        """`logs` are the shards' command logs, in order; `writer` appends to them."""
+        """`logs` are the shards' command logs, in order; `writer` appends to them. Without
+        `bookmarks` the logs are asked how far they are.
+        """
         self._application = application
         self._writer = writer
         self._logs = logs
+        self._bookmarks = bookmarks
+        self._unsaved: dict[int, tuple[int, int]] = {}
         self._state = DirectoryState()
         self._done = 0
         self._pending: dict[int, list[bytes]] = {}
@@ -119,18 +129,19 @@ class DirectoryFollower:
         the next step.
         """
         with self._stepping:
-            for shard, command_log in enumerate(self._logs):
-                if shard not in self._resume_after:
-                    self._resume_after[shard] = command_log.last_batch_number(DIRECTORY_SESSION)
+            self._find_resume_points()
             self._flush()
             while True:
                 page = self._application.recorder.select_notifications(
                     self._done, PAGE, inclusive_of_start=False
                 )
+                if page:
+                    self._skip_what_others_wrote()
                 for notification in page:
                     self._take(
                         notification.id, self._application.mapper.to_domain_event(notification)
                     )
+                self._save_bookmarks()
                 if len(page) < PAGE:
                     return self._done
 
@@ -174,6 +185,34 @@ class DirectoryFollower:
                 continue
         return dict(self._positions.get(notification_id, {}))
 
+    def _find_resume_points(self) -> None:
+        missing = [each for each in self._logs if each.shard not in self._resume_after]
+        if self._bookmarks is None:
+            for each in missing:
+                self._resume_after[each.shard] = each.last_batch_number(DIRECTORY_SESSION)
+            return
+        found = self._bookmarks.load() if missing else {}
+        for each in missing:
+            bookmark = found.get(each.shard)
+            if bookmark is not None and not is_sound(bookmark, each):
+                log.warning("the directory's bookmark of shard %d is of another log", each.shard)
+                self._bookmarks.drop(each.shard)
+                bookmark = None
+            self._resume_after[each.shard] = 0 if bookmark is None else bookmark[0]
+
+    def _skip_what_others_wrote(self) -> None:
+        """Another follower may have been quicker: what its bookmarks tell need not be repeated."""
+        if self._bookmarks is not None:
+            for shard, (notification_id, _) in self._bookmarks.load().items():
+                if notification_id > self._resume_after.get(shard, notification_id):
+                    self._resume_after[shard] = notification_id
+
+    def _save_bookmarks(self) -> None:
+        while self._bookmarks is not None and self._unsaved:
+            shard, (notification_id, position) = next(iter(self._unsaved.items()))
+            self._bookmarks.save(shard, notification_id, position)
+            del self._unsaved[shard]
+
     def _take(self, notification_id: int, event: Any) -> None:
         """Fold one notification and write its commands; what cannot be written now stays
         pending."""
@@ -190,6 +229,7 @@ class DirectoryFollower:
             shard, records = next(iter(self._pending.items()))
             position = self._write(shard, notification_id, records)
             self._positions.setdefault(notification_id, {})[shard] = position
+            self._unsaved[shard] = notification_id, position
             del self._pending[shard]
         while len(self._positions) > REMEMBERED_MAX:
             self._positions.popitem(last=False)
