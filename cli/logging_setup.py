@@ -31,6 +31,7 @@ REDACTED: Final = "[redacted]"
 CONTEXT_IN_TEXT: Final = ("request_id",)
 
 _VALUE = r"""(?:'[^']*'|\\?"[^"]*"|['"]?[^\s"',;&}\\]+)"""
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 SECRET_NAME: Final = re.compile(r"(?i)(?:password|passwd|secret|authorization|api[_-]key)$")
 PATTERNS: Final = (
     # cbk_<key id>_<secret>: the id stays, to tell whose key it was.
@@ -157,7 +158,9 @@ def _tidied(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 def _text(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
     """`time LEVEL logger: message`, and the exception below."""
     time, level = event.get("timestamp", ""), str(event.get("level", "")).upper()
-    line = f"{time} {level} {event.get('logger', '')}: {event.get('event', '')}".rstrip()
+    # A client's newline must not make a line of its own.
+    said = CONTROL.sub(lambda found: repr(found[0])[1:-1], str(event.get("event", "")).rstrip())
+    line = f"{time} {level} {event.get('logger', '')}: {said}"
     for name in CONTEXT_IN_TEXT:
         if name in event:
             line += f" ({name} {event[name]})"

@@ -30,8 +30,8 @@ class ShardStatus:
     shard: int
     written: int
     matched: int
-    redis: int
-    postgres: int
+    redis: int | None
+    postgres: int | None
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,10 @@ def lines_of(status: Status) -> list[str]:
     return lines
 
 
-def lag(position: int, ahead: int) -> str:
-    """A position and how many batches it is behind."""
+def lag(position: int | None, ahead: int) -> str:
+    """A position and how many batches it is behind; None: its store does not answer."""
+    if position is None:
+        return "?"
     return f"{position:,}" + (f" ({ahead - position:,} behind)" if ahead > position else "")
 
 

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from commands.metrics import LATENCY_BUCKETS_S
 from domain.codes import BatchStatus
 from domain.wire import EventHeader
+from streams.follower import EventSource, Follower
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +243,7 @@ class WorkerMetrics:
 @dataclass(frozen=True)
 class _Watched:
     tail: Callable[[], int]
-    position: Callable[[], int]
+    position: Callable[[], int | None]
 
 
 class _SinkLag(Collector):
@@ -262,7 +263,8 @@ class _SinkLag(Collector):
             try:
                 # The position first: a sink that moves meanwhile must not seem ahead of its log.
                 position = watched.position()
-                family.add_metric(labels, max(0, watched.tail() - position))
+                if position is not None:
+                    family.add_metric(labels, max(0, watched.tail() - position))
             except PersistenceError as error:
                 log.warning("the lag of %s, shard %s, is not known: %r", *labels, error)
         yield family
@@ -281,12 +283,12 @@ REGISTRY.register(_SINK_LAG)
 
 
 def watch_lag(
-    sink: str, shard: int, *, tail: Callable[[], int], position: Callable[[], int]
+    sink: str, shard: int, *, tail: Callable[[], int], position: Callable[[], int | None]
 ) -> Callable[[], None]:
     """Report a sink's lag at each scrape, until the function that is returned is called.
 
-    `tail` (the log's last position) and `position` (the sink's last applied) are called in the
-    scraper's thread; a PersistenceError of either leaves the sample out.
+    `tail` (the log's last position) and `position` (the sink's last applied, None where it is not
+    known) are called in the scraper's thread; a PersistenceError of either leaves the sample out.
     """
     labels = (sink, str(shard))
     _SINK_LAG.watched[labels] = _Watched(tail, position)
@@ -295,6 +297,25 @@ def watch_lag(
         _SINK_LAG.watched.pop(labels, None)
 
     return unwatch
+
+
+def watch_follower(follower: Follower, source: EventSource) -> Callable[[], None]:
+    """`watch_lag` of one follower, from when it first knows where its sink stands. `source` is its
+    log, opened once more: it is asked in the scraper's thread, and a follower's own belongs to its
+    driver.
+    """
+    known: int | None = None
+
+    def tail() -> int:
+        return source.tail().position
+
+    def position() -> int | None:
+        nonlocal known
+        if not follower.is_lost:
+            known = follower.position
+        return known
+
+    return watch_lag(follower.sink.name, follower.source.shard, tail=tail, position=position)
 
 
 def age_s(timestamp_ns: int) -> float:

@@ -8,6 +8,7 @@ they will, as soon as the logs can be written). A key's secret is in one answer 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Annotated, Final, TypeVar
 
@@ -39,7 +40,8 @@ from api.rest.answers import json_response
 from api.services import Services, services_of
 from commands.directory.application import Change
 from commands.directory.entries import AccountEntry, InstrumentTerms, Limits
-from commands.directory.terms import UnknownAccountError
+from commands.directory.keys import NewKey
+from commands.directory.terms import DirectoryError, UnknownAccountError
 from commands.validation import (
     TRADING_STATES,
     amount_ticks,
@@ -50,6 +52,7 @@ from commands.validation import (
 from domain.codes import ACCOUNT_MAX
 
 router: Final = APIRouter(prefix="/v1/admin")
+audit: Final = logging.getLogger("crossbook.audit")
 T = TypeVar("T")
 
 Admin = Annotated[Caller, Depends(ADMIN)]
@@ -65,15 +68,25 @@ ACCOUNT_STATE: Final = msgspec.json.Decoder(AccountStateBody)
 KEY: Final = msgspec.json.Decoder(KeyBody)
 
 
-async def _change(services: Services, call: Callable[[], Change[T]]) -> Change[T]:
-    """Make a blocking directory change in a thread, and have this process see it at once."""
+async def _change(request: Request, caller: Caller, call: Callable[[], Change[T]]) -> Change[T]:
+    """Make a blocking directory change in a thread, and have this process see it at once. Who did
+    what is in the change's event for ever, and in the log, where the refused are too.
+    """
 
     def changed() -> Change[T]:
         change = call()
-        services.directory_view.refresh()
+        services_of(request).directory_view.refresh()
         return change
 
-    return await asyncio.to_thread(changed)
+    what = f"{request.method} {request.scope['path']}"
+    try:
+        change = await asyncio.to_thread(changed)
+    except DirectoryError as error:
+        audit.warning("%s by %s: refused: %s", what, caller.by, error, extra={"by": caller.by})
+        raise
+    where = {"by": caller.by, "notification_id": change.notification_id}
+    audit.info("%s by %s: change %d", what, caller.by, change.notification_id, extra=where)
+    return change
 
 
 async def _answer_written(
@@ -106,7 +119,7 @@ async def create_instrument(request: Request, caller: Admin) -> Response:
         state=TRADING_STATES[body.state],
     )
     directory = services.directory
-    change = await _change(services, lambda: directory.list_instrument(terms, by=caller.by))
+    change = await _change(request, caller, lambda: directory.list_instrument(terms, by=caller.by))
     answer = instrument_answer(change.entry)
     return await _answer_written(services, change.notification_id, answer, 201)
 
@@ -128,7 +141,9 @@ async def change_instrument(request: Request, caller: Admin, symbol: str) -> Res
     ticks = price_ticks_of(body.reference_price)
     directory = services.directory
     change = await _change(
-        services, lambda: directory.set_reference_price(instrument.symbol, ticks, by=caller.by)
+        request,
+        caller,
+        lambda: directory.set_reference_price(instrument.symbol, ticks, by=caller.by),
     )
     return json_response(instrument_answer(change.entry))
 
@@ -142,7 +157,7 @@ async def set_instrument_state(request: Request, caller: Admin, symbol: str) -> 
     state = TRADING_STATES[body.state]
     directory = services.directory
     change = await _change(
-        services, lambda: directory.set_trading_state(instrument.symbol, state, by=caller.by)
+        request, caller, lambda: directory.set_trading_state(instrument.symbol, state, by=caller.by)
     )
     answer = instrument_answer(change.entry)
     return await _answer_written(services, change.notification_id, answer, 200)
@@ -156,7 +171,7 @@ async def create_account(request: Request, caller: Admin) -> Response:
     limits = Limits(*(limit or 0 for limit in _limits(body.limits)))
     directory = services.directory
     change = await _change(
-        services, lambda: directory.create_account(body.name, limits, by=caller.by)
+        request, caller, lambda: directory.create_account(body.name, limits, by=caller.by)
     )
     answer = account_answer(change.entry)
     return await _answer_written(services, change.notification_id, answer, 201)
@@ -203,7 +218,8 @@ async def change_account(request: Request, caller: Admin, account: AccountNumber
     quantity, notional, orders = _limits(body.limits)
     directory = services.directory
     change = await _change(
-        services,
+        request,
+        caller,
         lambda: directory.set_limits(
             account,
             order_quantity_max=quantity,
@@ -223,7 +239,9 @@ async def set_account_state(request: Request, caller: Admin, account: AccountNum
     body: AccountStateBody = decode_body(ACCOUNT_STATE, await request.body())
     killed = body.state == "killed"
     directory = services.directory
-    change = await _change(services, lambda: directory.set_killed(account, killed, by=caller.by))
+    change = await _change(
+        request, caller, lambda: directory.set_killed(account, killed, by=caller.by)
+    )
     answer = account_answer(change.entry)
     return await _answer_written(services, change.notification_id, answer, 200)
 
@@ -235,12 +253,15 @@ async def create_key(request: Request, caller: Admin, account: AccountNumber) ->
     body: KeyBody = decode_body(KEY, await request.body())
     scopes: list[str] = list(body.scopes)
 
-    def created() -> tuple[NewKeyAnswer, int]:
-        change, key = services.directory.create_key(account, scopes, by=caller.by)
-        services.directory_view.refresh()
-        return NewKeyAnswer(key.key_id, key.text, sorted(scopes)), change.notification_id
+    made: list[NewKey] = []
 
-    answer, _ = await asyncio.to_thread(created)
+    def created() -> Change[AccountEntry]:
+        change, key = services.directory.create_key(account, scopes, by=caller.by)
+        made.append(key)
+        return change
+
+    await _change(request, caller, created)
+    answer = NewKeyAnswer(made[0].key_id, made[0].text, sorted(scopes))
     return json_response(answer, 201, {"Cache-Control": "no-store"})
 
 
@@ -254,5 +275,5 @@ async def revoke_key(
     """Revoke a key: refused here at once, everywhere within 5 seconds."""
     services = services_of(request)
     directory = services.directory
-    await _change(services, lambda: directory.revoke_key(account, key_id, by=caller.by))
+    await _change(request, caller, lambda: directory.revoke_key(account, key_id, by=caller.by))
     return Response(status_code=204)

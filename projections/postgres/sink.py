@@ -17,6 +17,7 @@ import psycopg
 
 from domain.batch import START, ConflictError, EventBatch, Position, SinkError
 from projections.links import check_link
+from projections.metrics import HistoryMetrics
 from projections.postgres.fold import COLUMNS, Listing, Rows, fold
 from projections.postgres.schema import HISTORY, Connection, Cursor, migrate
 
@@ -119,6 +120,7 @@ class _ShardWriter:
         self._key = (sink, shard)
         self._connection: Connection | None = None
         self._known: Position | None = None
+        self._metrics = HistoryMetrics(shard)
         self._lock = threading.Lock()
 
     def position(self) -> Position:
@@ -137,6 +139,7 @@ class _ShardWriter:
                     )
                 _write_rows(connection, rows)
             self._known = after
+            self._metrics.committed(rows.orders_born, rows.orders_changed, rows.matches)
             return after
 
     def close(self) -> None:
