@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
+from cli.worker import app as worker_app
 
 if TYPE_CHECKING:
     from cli.settings import Settings
@@ -323,6 +324,7 @@ def rebuild(
 
 app.command()(replay)
 app.command()(explain)
+app.add_typer(worker_app, name="worker")
 
 
 @app.command()
