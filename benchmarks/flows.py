@@ -5,9 +5,9 @@ one of its own; an order id that a cancel or a replace names was given to an ord
 it was sent (it may have traded since, as in any market). Batches are made lazily, so that what they
 hold is in no one's memory while that is measured.
 
-A flow is 45 submits that rest, 10 immediate-or-cancel that trade, 38 cancels
-and 7 replaces in a hundred. Of the orders that are cancelled or replaced `RECENT` in ten came in
-lately, the others are any that rest.
+A flow is 44 submits that rest, 10 immediate-or-cancel that trade, 41 cancels and 5 replaces in a
+hundred. Of the orders that are cancelled or replaced `RECENT` in ten came in lately, the others are
+any that rest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RECENT: Final = 8
 RECENT_ORDERS: Final = 2_000
 CANCEL_STRIDE: Final = 104_729  # a prime: it meets every order of a book once
 TRADES_THROUGH: Final = 8  # levels on the other side that an order which trades may reach
-KINDS: Final = "r" * 45 + "t" * 10 + "c" * 38 + "p" * 7
+KINDS: Final = "r" * 44 + "t" * 10 + "c" * 41 + "p" * 5
 
 SUBMIT: Final = struct.Struct("<4s4BIIII")
 NAME: Final = b"%016d"
@@ -62,6 +62,8 @@ class Market:
         tick_size: int = TICK_SIZE,
         middle_ticks: int = MIDDLE_TICKS,
         spread_ticks: int = TICK_SIZE,
+        accounts: int = ACCOUNTS,
+        session: bytes = SESSION,
     ) -> None:
         assert levels * spread_ticks < middle_ticks, "a price below 1"
         self.instruments = instruments
@@ -72,15 +74,17 @@ class Market:
         self.named = named
         self.remembers = remembers
         self.batch_commands = batch_commands
+        self.accounts = accounts
+        self.session = session
         self.position = 0  # of the last batch made
-        self.commands = 0
+        self.batch_number = 0
         self._random = Random(seed)
         self._names = 0
         self._resting: list[tuple[int, int, int]] = []  # (order id, account, instrument)
 
     def opening(self) -> list[bytes]:
         """Batches that list the instruments and register the accounts."""
-        records = [encode_command(SetAccount(1 + number)) for number in range(ACCOUNTS)]
+        records = [encode_command(SetAccount(1 + number)) for number in range(self.accounts)]
         for number in range(1, self.instruments + 1):
             listing = ListInstrument(number, b"B%d" % number, self.tick_size, 1)
             records.append(encode_command(listing))
@@ -115,8 +119,8 @@ class Market:
         self._index = 0
         while group := list(islice(self._counted(records), self.batch_commands)):
             self.position += 1
-            self.commands += len(group)
-            yield encode_batch(SESSION, self.position, 0, group)
+            self.batch_number += 1
+            yield encode_batch(self.session, self.batch_number, 0, group)
 
     def _counted(self, records: Iterator[bytes]) -> Iterator[bytes]:
         """So that `_born` knows each record's place in its batch."""
@@ -143,7 +147,7 @@ class Market:
     def _rest(self, number: int, away: int) -> bytes:
         side = number & 1
         instrument = 1 + (number >> 1) % self.instruments
-        account = 1 + number % ACCOUNTS
+        account = 1 + number % self.accounts
         ticks = self.spread_ticks * (1 + away)
         price = self.middle_ticks + (-ticks if side == BUY else ticks)
         if self.remembers:
@@ -181,7 +185,7 @@ class Market:
         instrument = 1 + (number >> 1) % self.instruments
         ticks = self.spread_ticks * TRADES_THROUGH
         price = self.middle_ticks + (ticks if side == BUY else -ticks)
-        return self._submit(1 + number % ACCOUNTS, instrument, side, price, IOC)
+        return self._submit(1 + number % self.accounts, instrument, side, price, IOC)
 
     def _cancel(self, at: int) -> bytes:
         order_id, account, instrument = self._resting[at]
@@ -193,7 +197,7 @@ class Market:
         position = first_position + number // self.batch_commands
         order_id = position << 16 | number % self.batch_commands
         instrument = 1 + (number >> 1) % self.instruments
-        return CANCEL.pack(CANCEL_HEAD, 1 + number % ACCOUNTS, instrument, order_id)
+        return CANCEL.pack(CANCEL_HEAD, 1 + number % self.accounts, instrument, order_id)
 
     def _replace(self, at: int) -> bytes:
         order_id, account, instrument = self._resting[at]

@@ -58,7 +58,7 @@ def test_prices_that_move_on_leave_nothing_behind() -> None:
         if exchange is None:
             exchange = opened(market)
         else:
-            market.position = exchange.position
+            market.position = market.batch_number = exchange.position
         first = fill(exchange, market)
         held.append(vector_bytes(exchange))
         run(exchange, market.cancels(first, ORDERS))
