@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cli.run_state import ProcessMark
@@ -52,13 +52,22 @@ def how_it_ended(code: int) -> str:
 
 
 class Child:
-    """One role's process."""
+    """One process of ours: a role, or what `arguments` after `crossbook` say."""
 
-    def __init__(self, name: str, log_path: Path, environment: dict[str, str], root: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        log_path: Path,
+        environment: dict[str, str],
+        root: Path,
+        *,
+        arguments: Sequence[str] | None = None,
+    ) -> None:
         self.name = name
         self.log_path = log_path
         self.restarts = 0
-        self.arguments = [sys.executable, "-m", "cli.main", "role", name]
+        called = ("role", name) if arguments is None else arguments
+        self.arguments = [sys.executable, "-m", "cli.main", *called]
         self._environment = environment
         self._root = root
         self._process: subprocess.Popen[bytes] | None = None

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from cli.cluster_command import app as cluster_app
 from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
+from cli.topics_command import topics
 from cli.worker import app as worker_app
 
 if TYPE_CHECKING:
@@ -324,6 +326,8 @@ def rebuild(
 
 app.command()(replay)
 app.command()(explain)
+app.command()(topics)
+app.add_typer(cluster_app, name="cluster")
 app.add_typer(worker_app, name="worker")
 
 

@@ -48,7 +48,8 @@ class EmbeddedPostgres(OwnServer):
     """The server of `data_dir`, with its socket in `run_dir` or, where that path is too long, a
     temporary folder.
 
-    `run_as` and `bin_dir` are found out where they are not given.
+    `run_as` and `bin_dir` are found out where they are not given. Data that can be built again
+    (`rebuildable`) is put aside where another version wrote it; other data is never.
     """
 
     name = "postgres"
@@ -65,12 +66,14 @@ class EmbeddedPostgres(OwnServer):
         database: str = "crossbook",
         run_as: RunAs | None = None,
         bin_dir: Path | None = None,
+        rebuildable: bool = True,
     ) -> None:
         self.run_as = unprivileged(data_dir) if run_as is None else run_as
         super().__init__(reachable_folder(data_dir.absolute(), self.run_as))
         self.socket_dir = processes.socket_folder(run_dir, SOCKET_NAME, self.run_as)
         self.database = database
         self._bin_dir = bin_dir
+        self._rebuildable = rebuildable
 
     @property
     def dsn(self) -> str:
@@ -131,7 +134,11 @@ class EmbeddedPostgres(OwnServer):
             same = [folder for folder in found if binaries.postgres_major(folder) == version]
             if same:
                 return reachable_binaries(same[0], self.run_as)
-            # All that it holds can be built again from the logs.
+            if not self._rebuildable:
+                raise ServerError(
+                    f"{self.data_dir} is of PostgreSQL {version}, which is not here, and holds what"
+                    " cannot be made again: install that version"
+                )
             aside = processes.move_aside(self.data_dir)
             log.warning(
                 "the data folder is of another PostgreSQL; beginning anew",
