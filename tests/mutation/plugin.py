@@ -9,6 +9,8 @@ import resource
 
 import pytest
 
+from tests.mutation.streams import STREAMS
+
 MEMORY_BYTES_MAX = 3 << 30  # a mutant that grows for ever dies of it
 
 
@@ -18,8 +20,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Frozen streams, then boundary values, then stories."""
-    order = ["test_kills", "test_boundaries", "test_matching"]
+    """Frozen streams, then stories, then boundary values, then the rest."""
+    streams = [f"[{name}]" for name in STREAMS]
+    order = [*streams, "test_matching", "test_boundaries"]
 
     def rank(item: pytest.Item) -> int:
         return next((at for at, name in enumerate(order) if name in item.nodeid), len(order))

@@ -14,6 +14,7 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from domain import codes
@@ -21,6 +22,7 @@ from domain.commands import (
     CancelOrder,
     ClockTick,
     Command,
+    ListInstrument,
     MassCancel,
     ReplaceOrder,
     SetAccount,
@@ -64,12 +66,82 @@ def live(pair: Pair) -> list[tuple[int, int, int]]:
 
 def mixed(pair: Pair, seed: int) -> Recipe:
     """Everything, mostly sensible, on few prices: orders meet all the time."""
-    source = CommandSource(seed, odd_one_in=20)
+    source = CommandSource(seed, odd_one_in=20 if seed % 2 else 5)
     yield opening()
     for size in [4] * 60 + [14] * 70:
         source.live = [(order, account, book) for account, book, order in live(pair)]
         position = pair.position + 1
         yield [source.command(position, SHARD, index) for index in range(size)]
+
+
+def edges(pair: Pair, seed: int) -> Recipe:
+    """Values at their limits and beside them, in books of unlike ticks, lots and collars."""
+    chance = random.Random(seed)
+    books = {1: (1, 1, 0), 2: (5, 10, 10), 3: (2**31, 10**9, 1), 65: (1, 7, 2**32 - 1)}
+    yield [
+        *(ListInstrument(n, b"S%d" % n, *terms) for n, terms in books.items()),
+        *(SetAccount(account, limit) for account, limit in ((1, 0), (2, 2), (70, 1))),
+    ]
+    prices = (0, 1, 2, 4, 5, 6, 10, 15, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 2, 2**32 - 1)
+    quantities = (0, 1, 7, 8, 10, 20, 10**9 - 10, 10**9 - 1, 10**9, 10**9 + 1, 2**32 - 1)
+    for step in range(200):
+        commands: list[Command] = []
+        instrument = chance.choice((*books, 1, 2))
+        account = chance.choice((1, 1, 2, 70, 0, 3, 2**32 - 1) if step % 5 == 0 else (1, 2, 70))
+        for _ in range(4):
+            order_type, tif = chance.choice(((0, 0), (0, 1), (0, 2), (0, 3), (1, 2), (1, 3)))
+            price = 0 if order_type and chance.randrange(9) else chance.choice(prices)
+            terms = (chance.randrange(2), order_type, tif, price, chance.choice(quantities))
+            commands.append(SubmitOrder(account, instrument, *terms))
+        for order in chance.sample(live(pair), min(2, len(live(pair)))):
+            price, quantity = chance.choice((0, *prices)), chance.choice((0, *quantities))
+            commands.append(ReplaceOrder(*order, price, quantity, chance.randrange(6)))
+        wrong = chance.choice((0, 2, 66, 2**16, 2**32 - 1))
+        commands.append(
+            chance.choice(
+                (
+                    SubmitOrder(account, wrong, 0, 0, 0, 5, 10, b"id"),
+                    SubmitOrder(account, instrument, 1, 0, 1, 5, 70, bytes([0x20 + step % 97])),
+                    CancelOrder(account, wrong, 0, b"id"),
+                    ReplaceOrder(account, wrong, -1, 5, 10),
+                    MassCancel(account, wrong, chance.randrange(4)),
+                    SubmitOrder(
+                        account, instrument, chance.randrange(4), *(step % 3, step % 6, 5, 70)
+                    ),
+                    MassCancel(0, instrument, chance.randrange(4)),
+                    SetTradingState(instrument, chance.randrange(5)),
+                )
+            )
+        )
+        yield [*commands, *(SetTradingState(n, 0) for n in books if step % 7 == 0)]
+
+
+def doors(pair: Pair, seed: int) -> Recipe:
+    """Every trading state, with every command at its door, on either side; then a close."""
+    del pair, seed
+    yield opening()
+    for state, side in product((1, 2, 3, 0), (0, 1)):
+        yield [
+            SubmitOrder(1, 1, side, 0, 1, 100, 10, b"gtc"),
+            SubmitOrder(2, 1, side, 0, 0, 100, 10, b"day"),
+            SubmitOrder(1, 1, side, 0, 0, 99 + 2 * side, 10, b"far"),
+            SetTradingState(1, state),
+            *(
+                ReplaceOrder(1, 1, 0, price, quantity, flags, b"gtc")
+                for price, quantity, flags in product((0, 100), (0, 10, 9, 11), (0, 1, 2, 4))
+            ),
+            SubmitOrder(1, 1, side, 0, 1, 100, 10, b"gtc"),
+            SubmitOrder(1, 1, side, 0, 1, 100, 10, b"new"),
+            CancelOrder(2, 1, 0, b"day"),
+            SetTradingState(1, state),
+        ]
+        yield [
+            SetTradingState(1, 3),
+            SetTradingState(1, 0),
+            CancelOrder(1, 1, 0, b"gtc"),
+            MassCancel(0, 1, 1 - side),
+            MassCancel(0, 1, side),
+        ]
 
 
 def scattered(pair: Pair, seed: int) -> Recipe:
@@ -194,7 +266,10 @@ def full(pair: Pair, seed: int) -> Recipe:
 STREAMS: dict[str, tuple[Callable[[Pair, int], Recipe], int]] = {
     "mixed-1": (mixed, 1),
     "full": (full, 2),
-    "mixed-2": (mixed, 3),
+    "edges": (edges, 7),
+    "doors": (doors, 0),
+    "mixed-2": (mixed, 2),
+    "mixed-3": (mixed, 3),
     "named": (named, 4),
     "walking": (walking, 5),
     "scattered": (scattered, 6),
