@@ -1,0 +1,78 @@
+"""One API process: its services, its HTTP server, and their end.
+
+Guarantees: it runs until it is told to stop, and then finishes what it has begun; where a task that
+should run as long as the process ends, the process ends too, and says which."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+import uvicorn
+
+from api.rest.app import create_app
+from api.services import Services
+from cli.api_services import Tasks
+from cli.metrics_page import Page
+from cli.settings import Settings
+
+ServicesOf: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[tuple[Services, Tasks]]]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the role decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run_server(settings: Settings, services_of: ServicesOf, stop: threading.Event) -> None:
+    """Serve until `stop`. Raises RuntimeError where a task that may not end did."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, services_of, stop))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _wait_for(stop: threading.Event) -> None:
+    while not stop.is_set():  # noqa: ASYNC110 - set by signal handlers and threads alike
+        await asyncio.sleep(0.1)
+
+
+async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Event) -> None:
+    async with services_of(settings) as (services, tasks):
+        app = create_app(services, metrics_page=Page(settings))
+        looking = asyncio.create_task(app.state.readiness.run(), name="readiness")
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(), name="server")
+        stopping = asyncio.create_task(_wait_for(stop), name="stop")
+        ended, _ = await asyncio.wait(
+            {stopping, serving, looking, *tasks}, return_when=asyncio.FIRST_COMPLETED
+        )
+        looking.cancel()
+        server.should_exit = True
+        await serving
+        for task in ended - {stopping, serving}:
+            task.result()
+            raise RuntimeError(f"the {task.get_name()} ended")

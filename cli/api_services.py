@@ -1,0 +1,87 @@
+"""What the API is made of, whichever mode the exchange runs in: a mode gives the `Parts` that are
+its own, `services_over` adds the others and keeps all of it running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from api.services import ApiSettings, DirectoryWrites, Services
+from cli.roles.process import required
+from cli.settings import Settings
+from commands.directory.application import Directory, DirectoryApplication
+from commands.directory.view import DirectoryView
+from commands.sequencer import Limits
+from projections.read_books import BookReader
+from projections.read_history import HistoryReader
+from streams.gateway import GatewayLimits, LogGateway
+
+Tasks: TypeAlias = set[asyncio.Task[None]]
+
+
+@dataclass
+class Parts:
+    """What a mode gives. `tasks` run beside the API, and none may end."""
+
+    gateway: LogGateway
+    application: DirectoryApplication
+    directory_writes: DirectoryWrites
+    tasks: Tasks
+
+
+def gateway_limits_of(settings: Settings) -> GatewayLimits:
+    """The bounds of the gateway."""
+    return GatewayLimits(lag_batches_max=settings.lag_batches_max)
+
+
+def batching_of(settings: Settings) -> Limits:
+    """The bounds of the sequencers."""
+    return Limits(
+        batch_commands_max=settings.batch_commands_max,
+        batch_bytes_max=settings.batch_bytes_max,
+        pending_commands_max=settings.pending_commands_max,
+    )
+
+
+def api_settings_of(settings: Settings) -> ApiSettings:
+    """The settings that the API itself reads."""
+    return ApiSettings(
+        shards=settings.shards,
+        outcome_wait_ms=settings.outcome_wait_ms,
+        read_wait_ms=settings.read_wait_ms,
+        lag_batches_max=settings.lag_batches_max,
+        body_bytes_max=settings.body_bytes_max,
+    )
+
+
+@contextlib.asynccontextmanager
+async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple[Services, Tasks]]:
+    """The running parts behind the API, and the tasks beside it. What is opened here is closed at
+    the end; the parts are their maker's to close.
+    """
+    view = DirectoryView(parts.application)
+    await asyncio.to_thread(view.refresh)
+    viewing = asyncio.create_task(view.run(), name="directory view")
+    books = BookReader(required(settings.redis_url, "REDIS_URL"))
+    history = HistoryReader(required(settings.postgres_dsn, "POSTGRES_DSN"))
+    await history.open()
+    services = Services(
+        gateway=parts.gateway,
+        progress=parts.gateway.progress,
+        directory=Directory(parts.application, settings.shards),
+        directory_view=view,
+        directory_writes=parts.directory_writes,
+        books=books,
+        history=history,
+        settings=api_settings_of(settings),
+    )
+    try:
+        yield services, {*parts.tasks, viewing}
+    finally:
+        viewing.cancel()
+        await asyncio.gather(viewing, return_exceptions=True)
+        await books.close()
+        await history.close()
