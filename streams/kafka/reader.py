@@ -18,13 +18,13 @@ from streams.kafka.records import KafkaMessage, offset_of
 
 READER_GROUP: Final = "crossbook-readers"  # required by the client; nothing is ever committed to it
 SCAN_RECORDS: Final = 256
-_SCANNING: Final[dict[str, Any]] = {
+SCANNING: Final[dict[str, Any]] = {
     "fetch_wait_max_ms": 10,
     "queued_min_messages": 8,
     "queued_max_messages_kbytes": 4_096,
     "fetch_message_max_bytes": 262_144,
 }
-_FOLLOWING: Final[dict[str, Any]] = {
+FOLLOWING: Final[dict[str, Any]] = {
     "fetch_wait_max_ms": 100,
     "queued_min_messages": 1_000,
     "queued_max_messages_kbytes": 16_384,
@@ -65,7 +65,7 @@ class PartitionReader:
     ) -> None:
         self._connection = connection
         self._asking = asking
-        self._settings = _SCANNING if asking is None else _FOLLOWING
+        self._settings = SCANNING if asking is None else FOLLOWING
         self._topic, self._partition = topic, partition
         self._consumer: Consumer | None = None
         self._next: int | None = None  # the offset that the consumer delivers next
