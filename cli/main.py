@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from cli.api_command import api
+from cli.clock_command import app as clock_app
 from cli.cluster_command import app as cluster_app
 from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
@@ -326,7 +328,9 @@ def rebuild(
 
 app.command()(replay)
 app.command()(explain)
+app.command()(api)
 app.command()(topics)
+app.add_typer(clock_app, name="clock")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(worker_app, name="worker")
 

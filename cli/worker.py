@@ -179,6 +179,20 @@ def postgres(settings: Settings, stop: threading.Event) -> int:
     return run_worker(kind, connection, instance=settings.instance, stop=stop)
 
 
+def directory(settings: Settings, stop: threading.Event) -> int:
+    """A worker that turns directory changes into shard commands."""
+    from cli import worker_system
+
+    return worker_system.directory(settings, stop)
+
+
+def clock(settings: Settings, stop: threading.Event) -> int:
+    """A worker that ticks."""
+    from cli import worker_system
+
+    return worker_system.clock(settings, stop)
+
+
 def _postgres_errors() -> tuple[type[BaseException], ...]:
     import psycopg
 
@@ -190,6 +204,8 @@ WORKERS: dict[str, tuple[Callable[[Settings, threading.Event], int], str]] = {
     "matching": (matching, "Match: command log in, event log out."),
     "redis": (redis, "Keep the books in Redis."),
     "postgres": (postgres, "Keep the history of orders and trades in PostgreSQL."),
+    "directory": (directory, "Tell the shards of accounts and instruments."),
+    "clock": (clock, "Tell the shards the time, once a second."),
 }
 
 
