@@ -35,13 +35,14 @@ def rotate_log(path: Path) -> None:
 
 
 def last_line(path: Path, began: int) -> str:
-    """The last line with something in it that was written after byte `began`."""
+    """The last line with words in it that was written after byte `began`."""
     if not path.exists():
         return ""
     with path.open("rb") as log:
         log.seek(max(began, path.stat().st_size - 8_192))
         lines = log.read().decode("utf-8", "replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    wordy = (line for line in reversed(lines) if any(letter.isalnum() for letter in line))
+    return next(wordy, "").strip(" │")
 
 
 def how_it_ended(code: int) -> str:

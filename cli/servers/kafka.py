@@ -198,7 +198,8 @@ class KafkaServer(OwnServer):
 
     def _format(self, command: list[str], place: Place) -> None:
         """Write the cluster id and the first metadata into an empty log folder."""
-        argv = [*command, "kafka.tools.StorageTool", "format", "--cluster-id", place.cluster_id]
+        tool = ["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
+        argv = [*command, *tool, "--cluster-id", place.cluster_id]
         done = subprocess.run(
             [*argv, "--config", PROPERTIES_NAME],
             check=False,
