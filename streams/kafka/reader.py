@@ -7,10 +7,11 @@ silent gap."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from eventsourcing.persistence import OperationalError
 
 from streams.kafka.connection import KafkaConnection
@@ -18,6 +19,14 @@ from streams.kafka.records import KafkaMessage, offset_of
 
 READER_GROUP: Final = "crossbook-readers"  # required by the client; nothing is ever committed to it
 SCAN_RECORDS: Final = 256
+# What brokers answer while a topic is new, or another broker takes over.
+_PASSING: Final = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
+_AGAIN_S: Final = 0.02
 SCANNING: Final[dict[str, Any]] = {
     "fetch_wait_max_ms": 10,
     "queued_min_messages": 8,
@@ -153,13 +162,19 @@ class PartitionReader:
 
     def _head(self, timeout_s: float) -> int:
         partition = TopicPartition(self._topic, self._partition)
-        try:
-            found = self._opened().get_watermark_offsets(partition, timeout=timeout_s)
-        except KafkaException as error:
-            raise OperationalError(f"{self}: {error.args[0]}") from error
-        if found is None:
-            raise OperationalError(f"{self}: no broker answered in {timeout_s} s")
-        return found[1]
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.001, deadline - time.monotonic())
+            try:
+                found = self._opened().get_watermark_offsets(partition, timeout=left_s)
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING or left_s < _AGAIN_S:
+                    raise OperationalError(f"{self}: {error.args[0]}") from error
+                time.sleep(_AGAIN_S)
+                continue
+            if found is None:
+                raise OperationalError(f"{self}: no broker answered in {timeout_s} s")
+            return found[1]
 
     def _check(self, messages: list[KafkaMessage], offset: int) -> None:
         for expected, message in enumerate(messages, start=offset):

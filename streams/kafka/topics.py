@@ -5,6 +5,7 @@ which are never compacted nor expired, and take its largest record."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -73,7 +74,21 @@ def create_topics(
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"topic {topic} cannot be made: {error.args[0]}") from error
             _set_up(admin, topic, wanted)
+    _await_leaders(admin, [each.topic for each in new])
     check_topics(connection, shards, record_bytes_max=record_bytes_max)
+
+
+def _await_leaders(admin: AdminClient, topics: Sequence[str]) -> None:
+    """A broker hears of a new topic a little after the controller has made it."""
+    deadline = time.monotonic() + ADMIN_TIMEOUT_S
+    while time.monotonic() < deadline:
+        found = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
+        present = [found[topic].partitions.values() for topic in topics if topic in found]
+        led = [bool(each) and all(one.leader >= 0 for one in each) for each in present]
+        if len(led) == len(topics) and all(led):
+            return
+        time.sleep(0.02)
+    raise TopicError(f"no broker leads {' and '.join(topics)} within {ADMIN_TIMEOUT_S:.0f} s")
 
 
 def _set_up(admin: AdminClient, topic: str, wanted: dict[str, str]) -> None:
