@@ -6,6 +6,7 @@ transactions); no tables, no topics of Faust's own, no web server: a worker list
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ REQUEST_TIMEOUT_S: Final = 15.0
 POLL_RECORDS_MAX: Final = 256
 BUFFER_RECORDS_MAX: Final = 512
 FETCH_BYTES_MAX: Final = 8_000_000
+NOISY_LOGGERS: Final = ("faust", "mode")
 
 
 def make_app(
@@ -97,6 +99,8 @@ class QuietWorker(faust.Worker):
             app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, **options
         )
         self.spinner = None
+        for name in NOISY_LOGGERS:  # they tell of each service that starts and stops
+            logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
 
     def install_signal_handlers(self) -> None:
         """None: whoever runs the worker decides when it stops."""

@@ -75,6 +75,7 @@ class MatchingWork:
         """Keep a snapshot, at a clean end, and close the logs."""
         if clean and self._matcher.dirty_commands:
             self._matcher.save_snapshot(wait=True)
+        self._matcher.metrics.close()
         self._commands.close()
         self._events.close()
 

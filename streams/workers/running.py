@@ -19,6 +19,7 @@ from faust.types import TP
 
 from streams.kafka.connection import KafkaConnection
 from streams.workers.app import QuietWorker, make_app
+from streams.metrics import WorkerMetrics
 from streams.workers.shards import Kind, ShardFollower
 from streams.workers.watchdog import Watchdog
 
@@ -50,6 +51,7 @@ class Shards:
         self._kind = kind
         self._app = app
         self._jumped: dict[TP, int] = {}
+        self._metrics = WorkerMetrics(kind.name)
         self.followers: dict[int, ShardFollower] = {}
         self.loop_beat_at = time.monotonic()
 
@@ -64,6 +66,7 @@ class Shards:
             self.followers[tp.partition] = follower
             self._jumped.pop(tp, None)
             follower.start()
+        self._metrics.assigned(len(self.followers))
         log.info("%s: holds shards %s", self._kind.name, sorted(self.followers))
 
     async def revoked(self, _app: Any, /, *given: Any, **_more: Any) -> None:
@@ -73,6 +76,7 @@ class Shards:
             follower = self.followers.pop(tp.partition, None)
             if follower is not None:
                 follower.stop(clean=False)
+        self._metrics.revoked(len(self.followers))
 
     async def follow(self, stream: faust.StreamT[bytes]) -> None:
         """The agent: hands records over."""
@@ -91,6 +95,7 @@ class Shards:
         if follower is None:
             return
         follower.deliver(message.offset, message.value)
+        self._metrics.record(message.partition)
         ring = follower.ring
         if not ring.room.is_set() and time.monotonic() - ring.taken_at < ROOM_WAIT_S:
             deadline = time.monotonic() + ROOM_WAIT_S

@@ -57,6 +57,7 @@ class SinkWork:
 
     def end(self, *, clean: bool) -> None:
         """Close the log and the sink's store."""
+        self._driver.metrics.close()
         self._events.close()
         close = getattr(self._sink, "close", None)
         if close is not None:

@@ -22,22 +22,27 @@ LISTING_SESSION: Final = bytes(8) + b"listings"
 RETRY_S: Final = 0.05
 
 
+def instruments_of(shard: int) -> range:
+    """The numbers of a shard's instruments: no two shards share one."""
+    return range(1 + shard * INSTRUMENTS, 1 + (shard + 1) * INSTRUMENTS)
+
+
 def listing(shard: int) -> bytes:
     """The first batch of every log: accounts and instruments."""
     accounts: list[Command] = [SetAccount(number) for number in range(1, ACCOUNTS + 1)]
     instruments: list[Command] = [
         ListInstrument(number, b"S%dI%d" % (shard, number), 100, 1)
-        for number in range(1, INSTRUMENTS + 1)
+        for number in instruments_of(shard)
     ]
     encoded = [encode_command(each) for each in (*accounts, *instruments)]
     return encode_batch(LISTING_SESSION, 1, 1, encoded)
 
 
-def orders(randoms: random.Random, count: int) -> list[Command]:
+def orders(randoms: random.Random, shard: int, count: int) -> list[Command]:
     """Orders around one price, so that many of them trade, and some cancels of what may be gone."""
     made: list[Command] = []
     for _ in range(count):
-        account, instrument = randoms.randint(1, ACCOUNTS), randoms.randint(1, INSTRUMENTS)
+        account, instrument = randoms.randint(1, ACCOUNTS), randoms.choice(instruments_of(shard))
         if randoms.random() < 0.1:
             made.append(CancelOrder(account, instrument, randoms.getrandbits(40)))
             continue
@@ -49,15 +54,17 @@ def orders(randoms: random.Random, count: int) -> list[Command]:
     return made
 
 
-def batches(seed: int, count: int, size: int = 20) -> Iterator[tuple[bytes, int, bytes]]:
+def batches(
+    seed: int, shard: int, count: int, size: int = 20
+) -> Iterator[tuple[bytes, int, bytes]]:
     """(session, batch number, batch) of one session; every fiftieth is garbage."""
-    randoms = random.Random(seed)
+    randoms = random.Random(seed * 1_000 + shard)
     session = uuid.UUID(int=randoms.getrandbits(128), version=4).bytes
     for number in range(1, count + 1):
         if number % 50 == 49:
             yield session, number, randoms.randbytes(randoms.randint(0, 200))
         else:
-            encoded = [encode_command(each) for each in orders(randoms, size)]
+            encoded = [encode_command(each) for each in orders(randoms, shard, size)]
             yield session, number, encode_batch(session, number, number, encoded)
 
 
@@ -66,7 +73,7 @@ def fill(connection: KafkaConnection, shard: int, count: int, *, seed: int = 1) 
     log = KafkaCommandLog(connection, shard)
     if log.head() == 0:
         log.append(LISTING_SESSION, 1, listing(shard))
-    for session, number, batch in batches(seed * 1_000 + shard, count):
+    for session, number, batch in batches(seed, shard, count):
         log.append(session, number, batch)
     log.close()
 
@@ -76,7 +83,9 @@ class Sender(threading.Thread):
     whether its batch is there before it goes on.
     """
 
-    def __init__(self, connection: KafkaConnection, shard: int, seed: int) -> None:
+    def __init__(
+        self, connection: KafkaConnection, shard: int, seed: int, *, pause_s: float = 0.01
+    ) -> None:
         super().__init__(name=f"sender-{shard}", daemon=True)
         self.shard = shard
         self.acknowledged: list[tuple[int, bytes]] = []
@@ -84,15 +93,17 @@ class Sender(threading.Thread):
         self.failure: BaseException | None = None
         self._connection = connection
         self._seed = seed
+        self._pause_s = pause_s
         self._stop_asked = threading.Event()
 
     def run(self) -> None:
         """Send."""
         log = KafkaCommandLog(self._connection, self.shard)
         try:
-            for session, number, batch in batches(self._seed, 1_000_000):
+            for session, number, batch in batches(self._seed, self.shard, 1_000_000):
                 if self._stop_asked.is_set():
                     break
+                self._stop_asked.wait(self._pause_s)
                 position = self._sent(log, session, number, batch)
                 if position is not None:
                     self.acknowledged.append((position, batch))

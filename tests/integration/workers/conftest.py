@@ -10,6 +10,8 @@ import pytest
 from streams.kafka.connection import KafkaConnection
 from tests.integration.workers.processes import WorkerProcess
 
+LINES_SHOWN = 40
+
 StartWorker = Callable[..., WorkerProcess]
 
 
@@ -41,4 +43,5 @@ def start_worker(
     for worker in started:
         if worker.process.poll() is None:
             worker.kill()
-        print(f"--- {worker.kind} {worker.process.pid}\n{worker.said[-6_000:]}")
+        lines = [line for line in worker.said.splitlines() if "undecodable" not in line]
+        print("\n".join([f"--- {worker.kind} {worker.process.pid}", *lines[-LINES_SHOWN:]]))

@@ -28,7 +28,7 @@ def senders(kafka_connection: KafkaConnection) -> list[Sender]:
     made = []
     for shard in range(SHARDS):
         fill(kafka_connection, shard, 10)
-        made.append(Sender(kafka_connection, shard, seed=7_000 + shard))
+        made.append(Sender(kafka_connection, shard, seed=7))
         made[-1].start()
     return made
 
