@@ -74,7 +74,7 @@ class Redactor:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
-            return {str(key): self._value(key, each) for key, each in value.items()}
+            return {self.text(str(key)): self._value(key, each) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [self._value(None, each) for each in value]
         return self.text(value if isinstance(value, str) else repr(value))

@@ -20,6 +20,7 @@ from commands.directory.aggregates import CLOCK_RESUMED
 from commands.directory.application import DirectoryApplication
 from domain.commands import ClockTick
 from domain.wire import encode_command
+from streams.metrics import CLOCK_STOPPED, CLOCK_TICKS
 
 CLOCK_SESSION: Final = bytes(15) + b"\x02"
 JUMP_NS_MAX: Final = 60 * 10**9
@@ -49,12 +50,16 @@ def tick(
     number = clock_ns() // (interval_ms * 1_000_000)
     record = encode_command(ClockTick(number * interval_ms * 1_000_000))
     for shard in range(shards):
+        result = "written"
         try:
             writer.write_system(shard, CLOCK_SESSION, number, [record])
         except IntegrityError:
+            result = "repeated"
             log.debug("tick %d of shard %d was written by another clock", number, shard)
         except PersistenceError as error:
+            result = "failed"
             log.warning("tick %d of shard %d not written: %r", number, shard, error)
+        CLOCK_TICKS.labels(str(shard), result).inc()
 
 
 class Permits(Protocol):
@@ -129,8 +134,10 @@ class Clock:
                 return
             log.warning("an admin permits it: ticking again, %+.1f s on", jump_ns / 1e9)
             self.refuses, self._mark = False, None
+            CLOCK_STOPPED.set(0)
         elif abs(jump_ns) > JUMP_NS_MAX:
             self.refuses = True
+            CLOCK_STOPPED.set(1)
             self._permitted()
             self._say(jump_ns, steady)
             return

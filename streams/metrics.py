@@ -1,29 +1,20 @@
 """Prometheus metrics of the matcher, of the sinks and of the workers that drive them.
 
 Guarantees: a step costs some microseconds whatever it holds; nothing is done for each command or
-event. Metrics register with prometheus_client's default registry once, on import; a label set
-appears when the object that reports it is made, and goes with `close`. docs/observability.md
+event. Metrics register with prometheus_client's default registry once, on import; a shard's appear
+when the object that reports them is made, and its gauges go with `close`. docs/observability.md
 describes each, and a test holds the two together."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from eventsourcing.persistence import PersistenceError
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import Counter, Gauge, Histogram
 
 from commands.metrics import LATENCY_BUCKETS_S
 from domain.codes import BatchStatus
 from domain.wire import EventHeader
-from streams.follower import EventSource, Follower
-
-log = logging.getLogger(__name__)
 
 # Seconds. What a client notices, up to an outage's length.
 DELAY_BUCKETS_S: Final = (
@@ -109,17 +100,22 @@ SINK_STOPPED: Final = Gauge(
 )
 WORKER_RECORDS: Final = Counter(
     "crossbook_worker_records",
-    "Records that a worker was given, by use: applied, repeat, gap",
-    ["worker", "shard", "use"],
+    "Records of its topic that a worker was given, repeats among them",
+    ["worker", "shard"],
 )
 WORKER_REBALANCES: Final = Counter(
-    "crossbook_worker_rebalances", "Assignments of shards that a worker was given", ["worker"]
+    "crossbook_worker_rebalances", "Times a worker was given shards anew", ["worker"]
 )
 WORKER_SHARDS: Final = Gauge(
     "crossbook_worker_assigned_shards", "Shards that a worker has now", ["worker"]
 )
-WORKER_RESTARTS: Final = Counter(
-    "crossbook_worker_watchdog_ends", "Times the watchdog ended the process", ["worker"]
+CLOCK_TICKS: Final = Counter(
+    "crossbook_clock_ticks",
+    "Ticks by result: written, repeated (another clock wrote it), failed",
+    ["shard", "result"],
+)
+CLOCK_STOPPED: Final = Gauge(
+    "crossbook_clock_stopped", "1 while the clock refuses to tick: its wall time jumped"
 )
 
 
@@ -216,106 +212,29 @@ class SinkMetrics:
 
 
 class WorkerMetrics:
-    """One distributed worker: `worker` is matching, redis, postgres, directory or clock."""
+    """One distributed worker: `worker` is matching, redis or postgres."""
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
         self._rebalances = WORKER_REBALANCES.labels(worker)
         self._shards = WORKER_SHARDS.labels(worker)
-        self._ended = WORKER_RESTARTS.labels(worker)
+        self._records: dict[int, Counter] = {}
 
-    def record(self, shard: int, use: str) -> None:
-        """A record came: `applied` from what it holds, `repeat` of one applied before, or `gap`
-        (what is missing is read from the log).
-        """
-        WORKER_RECORDS.labels(self._worker, str(shard), use).inc()
+    def record(self, shard: int) -> None:
+        """A record came."""
+        counter = self._records.get(shard)
+        if counter is None:
+            counter = self._records[shard] = WORKER_RECORDS.labels(self._worker, str(shard))
+        counter.inc()
 
     def assigned(self, shards: int) -> None:
-        """The consumer group gave this worker so many shards."""
+        """The consumer group gave this worker shards; it has so many now."""
         self._rebalances.inc()
         self._shards.set(shards)
 
-    def watchdog_ends(self) -> None:
-        """The watchdog ends the process: there is lag and no progress."""
-        self._ended.inc()
-
-
-@dataclass(frozen=True)
-class _Watched:
-    tail: Callable[[], int]
-    position: Callable[[], int | None]
-
-
-class _SinkLag(Collector):
-    """Asks, when scraped, how far each watched sink is behind its log."""
-
-    def __init__(self) -> None:
-        self.watched: dict[tuple[str, str], _Watched] = {}
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The family without samples, so that registering asks nobody."""
-        yield self._family()
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """A log that does not answer now has no sample."""
-        family = self._family()
-        for labels, watched in list(self.watched.items()):
-            try:
-                # The position first: a sink that moves meanwhile must not seem ahead of its log.
-                position = watched.position()
-                if position is not None:
-                    family.add_metric(labels, max(0, watched.tail() - position))
-            except PersistenceError as error:
-                log.warning("the lag of %s, shard %s, is not known: %r", *labels, error)
-        yield family
-
-    @staticmethod
-    def _family() -> GaugeMetricFamily:
-        return GaugeMetricFamily(
-            "crossbook_sink_lag_batches",
-            "Batches in the event log that a sink has not applied, seen by its own process",
-            labels=["sink", "shard"],
-        )
-
-
-_SINK_LAG: Final = _SinkLag()
-REGISTRY.register(_SINK_LAG)
-
-
-def watch_lag(
-    sink: str, shard: int, *, tail: Callable[[], int], position: Callable[[], int | None]
-) -> Callable[[], None]:
-    """Report a sink's lag at each scrape, until the function that is returned is called.
-
-    `tail` (the log's last position) and `position` (the sink's last applied, None where it is not
-    known) are called in the scraper's thread; a PersistenceError of either leaves the sample out.
-    """
-    labels = (sink, str(shard))
-    _SINK_LAG.watched[labels] = _Watched(tail, position)
-
-    def unwatch() -> None:
-        _SINK_LAG.watched.pop(labels, None)
-
-    return unwatch
-
-
-def watch_follower(follower: Follower, source: EventSource) -> Callable[[], None]:
-    """`watch_lag` of one follower, from when it first knows where its sink stands. `source` is its
-    log, opened once more: it is asked in the scraper's thread, and a follower's own belongs to its
-    driver.
-    """
-    known: int | None = None
-
-    def tail() -> int:
-        return source.tail().position
-
-    def position() -> int | None:
-        nonlocal known
-        if not follower.is_lost:
-            known = follower.position
-        return known
-
-    return watch_lag(follower.sink.name, follower.source.shard, tail=tail, position=position)
+    def revoked(self, shards: int) -> None:
+        """The consumer group took shards away; the worker has so many now."""
+        self._shards.set(shards)
 
 
 def age_s(timestamp_ns: int) -> float:

@@ -17,7 +17,6 @@ from projections.snapshots import SnapshotStore
 from streams.embedded import drive_sinks
 from streams.follower import Follower, FollowerLimits
 from streams.logs import SQLiteEventLog
-from streams.metrics import watch_follower
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +36,6 @@ def run_projections(settings: Settings) -> None:
         for sink in (books, history)
         for shard in range(settings.shards)
     ]
-
-    for follower in followers:
-        watch_follower(follower, SQLiteEventLog(settings.logs, follower.source.shard))
 
     def prepare(follower: Follower) -> None:
         if follower.sink is books:

@@ -18,8 +18,8 @@ import faust
 from faust.types import TP
 
 from streams.kafka.connection import KafkaConnection
-from streams.workers.app import QuietWorker, make_app
 from streams.metrics import WorkerMetrics
+from streams.workers.app import QuietWorker, make_app
 from streams.workers.shards import Kind, ShardFollower
 from streams.workers.watchdog import Watchdog
 
