@@ -91,7 +91,8 @@ class KafkaGateway(LogGateway):
                 connected.logs, self._sequencers, connected.ends, strict=True
             )
         ]
-        bounded = replace(limits, write_wait_s=WRITE_WAIT_S)
+        wait_s = WRITE_WAIT_S if limits.write_wait_s is None else limits.write_wait_s
+        bounded = replace(limits, write_wait_s=wait_s)
         super().__init__(own, limits=bounded, tell=lambda _shard, _position: None)
         self._reader = EventReader(
             [shard.events for shard in own],
