@@ -16,6 +16,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT
 
 from streams.kafka.connection import KafkaConnection
+from streams.workers.tables import NoTables
 
 SESSION_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 3.0
@@ -25,7 +26,7 @@ REQUEST_TIMEOUT_S: Final = 15.0
 POLL_RECORDS_MAX: Final = 256
 BUFFER_RECORDS_MAX: Final = 512
 FETCH_BYTES_MAX: Final = 8_000_000
-NOISY_LOGGERS: Final = ("faust", "mode")
+NOISY_LOGGERS: Final = ("faust", "mode", "streams.workers.tables")
 
 
 def make_app(
@@ -57,6 +58,7 @@ def make_app(
         key_serializer="raw",
         value_serializer="raw",
         store="memory://",
+        TableManager=NoTables,
         datadir=scratch,
         web_enabled=False,
         autodiscover=False,
