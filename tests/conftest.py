@@ -73,13 +73,20 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """The session's Kafka broker, on ports of its own."""
+def java_and_maven() -> None:
+    """What a broker of our own needs is here; skips, and with CI=true fails, where it is not."""
     lacking = kafka_programs.missing()
     if lacking is not None:
         if os.environ.get("CI") == "true":
             pytest.fail(lacking)
         pytest.skip(lacking)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(
+    java_and_maven: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaServer]:
+    """The session's Kafka broker, on ports of its own."""
     server = KafkaServer(tmp_path_factory.mktemp("kafka") / "kafka")
     server.start()
     yield server
