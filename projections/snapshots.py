@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
+from psycopg.sql import SQL
 
 from domain.batch import Position
 
@@ -55,10 +56,14 @@ SWEEP: Final = """
     DELETE FROM snapshots.bodies b WHERE NOT EXISTS (
         SELECT FROM snapshots.chunks c WHERE c.sha256 = b.sha256)
 """
+# COPY, row by row: a result of some hundred megabytes at once takes ten times the CPU time.
 CHUNKS: Final = """
-    SELECT c.sha256, b.body FROM snapshots.chunks c JOIN snapshots.bodies b USING (sha256)
-    WHERE c.shard = %s AND c.position = %s ORDER BY c.number
+    COPY (
+        SELECT c.sha256, b.body FROM snapshots.chunks c JOIN snapshots.bodies b USING (sha256)
+        WHERE c.shard = {shard} AND c.position = {position} ORDER BY c.number
+    ) TO STDOUT (FORMAT binary)
 """
+FORGET: Final = "DELETE FROM snapshots.bodies WHERE sha256 = %s"
 POSITION_MAX: Final = 2**63 - 1
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -138,16 +143,20 @@ class SnapshotStore:
     def _sound_chunks(
         self, connection: Connection, shard: int, position: int
     ) -> list[bytes] | None:
-        chunks = []
-        with connection.cursor(binary=True) as cursor:
-            for digest, body in cursor.execute(CHUNKS, (shard, position)):
-                chunk = bytes(body)
-                if hashlib.sha256(chunk).digest() != bytes(digest):
-                    # Forget it, so that the next snapshot that has this chunk writes it anew.
-                    connection.execute("DELETE FROM snapshots.bodies WHERE sha256 = %s", [digest])
-                    return None
-                chunks.append(chunk)
-        return chunks
+        chunks: list[bytes] = []
+        damaged: list[bytes] = []
+        wanted = SQL(CHUNKS).format(shard=shard, position=position)
+        with connection.cursor() as cursor, cursor.copy(wanted) as copy:
+            copy.set_types(["bytea", "bytea"])
+            for digest, chunk in copy.rows():
+                if hashlib.sha256(chunk).digest() == digest:
+                    chunks.append(chunk)
+                else:
+                    damaged.append(digest)
+        for digest in damaged:
+            # Forget it, so that the next snapshot that has this chunk writes it anew.
+            connection.execute(FORGET, [digest])
+        return None if damaged else chunks
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
