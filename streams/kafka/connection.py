@@ -6,6 +6,7 @@ not in its repr."""
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -14,7 +15,33 @@ COMMANDS: Final = "orders.commands"
 EVENTS: Final = "orders.events"
 ENVIRONMENT_PREFIX: Final = "KAFKA_"
 
+QUIET_S: Final = 30.0
+
 log = logging.getLogger("streams.kafka.client")
+
+
+class _Seldom(logging.Filter):
+    """A broker that is away fails several connections a second: the client's words about one
+    address pass once in `QUIET_S`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        subject = str(record.args) + str(record.msg)
+        subject = subject[subject.find("[thrd:") :][:80]
+        now = time.monotonic()
+        if now < self._next.get(subject, 0.0):
+            return False
+        if len(self._next) > 1_000:
+            self._next.clear()
+        self._next[subject] = now + QUIET_S
+        return True
+
+
+log.addFilter(_Seldom())
 
 
 @dataclass(frozen=True)

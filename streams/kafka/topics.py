@@ -70,6 +70,8 @@ def create_topics(
     for topic, future in admin.create_topics(new, request_timeout=ADMIN_TIMEOUT_S).items():
         try:
             future.result(ADMIN_TIMEOUT_S)
+        except TimeoutError as error:
+            raise TopicError(f"topic {topic} cannot be made: no broker answers") from error
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"topic {topic} cannot be made: {error.args[0]}") from error
@@ -103,8 +105,8 @@ def _set_up(admin: AdminClient, topic: str, wanted: dict[str, str]) -> None:
     for future in admin.incremental_alter_configs([resource]).values():
         try:
             future.result(ADMIN_TIMEOUT_S)
-        except KafkaException as error:
-            raise TopicError(f"topic {topic} cannot be set up: {error.args[0]}") from error
+        except (KafkaException, TimeoutError) as error:
+            raise TopicError(f"topic {topic} cannot be set up: {error!r}") from error
 
 
 def check_topics(connection: KafkaConnection, shards: int, *, record_bytes_max: int) -> None:
@@ -155,7 +157,5 @@ def _present(admin: AdminClient, topic: str) -> dict[str, str]:
     try:
         entries: Any = future.result(ADMIN_TIMEOUT_S)
     except KafkaException as error:
-        raise TopicError(
-            f"the settings of topic {topic} cannot be read: {error.args[0]}"
-        ) from error
+        raise TopicError(f"the settings of topic {topic} cannot be read: {error!r}") from error
     return {name: entry.value for name, entry in entries.items()}
