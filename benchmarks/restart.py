@@ -1,10 +1,11 @@
 """`python -m benchmarks.restart`: how long an exchange with 20,000,000 commands takes to come back.
 
 Makes a data folder with that log (`benchmarks.prefill`; `--keep FOLDER` keeps or uses one), then
-prints one JSON line each: `filled`, what is in it; `matching`, from the start of the matching role,
+prints one JSON line each. `filled`: what is in it. `matching`: from the start of the matching role,
 killed before with up to 1,000,000 commands behind its newest snapshot, to its events for a new
-command (`seconds`, of several starts); `up`, of `crossbook up` as a whole, to a new order answered
-201 and everything caught up: `after_kill`, with an empty Redis, and `after_stop`, in good order.
+command (`seconds`, of several starts). `up_after_kill` and `up_after_stop`: from `crossbook up` to
+an order answered 201, and to everything caught up; the former with an empty Redis. `cpu_seconds` is
+what that took of the processors.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import psutil
 
 from benchmarks.prefill import Filled, fill, market_at, settings_of
 from cli.addresses import is_ready
@@ -49,6 +51,12 @@ def environment_of(folder: Path) -> dict[str, str]:
     return clean | {"CROSSBOOK_DATA_DIR": str(folder / "data"), "CROSSBOOK_PORT": "0"}
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU time of a process so far: on a machine that does other things too, it says more."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 @contextmanager
 def postgres_of(settings: Settings) -> Iterator[EmbeddedPostgres]:
     """The folder's own PostgreSQL, running."""
@@ -63,19 +71,21 @@ def postgres_of(settings: Settings) -> Iterator[EmbeddedPostgres]:
 def matching(folder: Path, starts: int) -> dict[str, object]:
     """The matching role alone; the server with its snapshots runs already."""
     settings = settings_of(folder)
-    took = []
+    took: list[tuple[float, float]] = []
     with postgres_of(settings) as postgres:
         for number in range(starts):
             took.append(_match_one(folder, settings, postgres.dsn, number))
     return {
         "case": "matching",
         "starts": starts,
-        "seconds": round(statistics.median(took), 2),
-        "seconds_worst": round(max(took), 2),
+        "seconds": round(statistics.median(wall for wall, _ in took), 2),
+        "seconds_worst": round(max(wall for wall, _ in took), 2),
+        "cpu_seconds": round(statistics.median(cpu for _, cpu in took), 2),
     }
 
 
-def _match_one(folder: Path, settings: Settings, dsn: str, number: int) -> float:
+def _match_one(folder: Path, settings: Settings, dsn: str, number: int) -> tuple[float, float]:
+    """(seconds, CPU seconds of the role) to the events of a new command."""
     command_log = SQLiteCommandLog(settings.logs, 0)
     market = market_at(command_log.head(), b"benchmark-start%d" % number)
     position = command_log.append(market.session, 1, next(market.resting(1)))
@@ -91,7 +101,8 @@ def _match_one(folder: Path, settings: Settings, dsn: str, number: int) -> float
             if role.poll() is not None or time.monotonic() - began > WAIT_S:
                 raise SystemExit("the matching role did not answer")
             time.sleep(LOOK_S)
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        return took, cpu_seconds(psutil.Process(role.pid))
     finally:
         role.kill()  # as in a crash: no snapshot is taken on the way out
         role.wait()
@@ -124,7 +135,13 @@ def up(folder: Path, case: str) -> dict[str, object]:
                 if answered and is_ready(state.url)[0]:
                     ready = time.monotonic() - began
             time.sleep(READY_LOOK_S)
-        return {"case": case, "order_answered_s": round(answered, 2), "ready_s": round(ready, 2)}
+        started = psutil.Process(process.pid).children(recursive=True)
+        return {
+            "case": case,
+            "order_answered_s": round(answered, 2),
+            "ready_s": round(ready, 2),
+            "cpu_seconds": round(sum(cpu_seconds(each) for each in started), 2),
+        }
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(WAIT_S)
