@@ -108,10 +108,16 @@ class Watched:
 
     def post(self, path: str, body: object, account: str = "demo", **more: str) -> httpx.Response:
         """One POST with an account's key; `more` are headers."""
+        return self.send("POST", path, body, account, **more)
+
+    def send(
+        self, method: str, path: str, body: object, account: str, **more: str
+    ) -> httpx.Response:
+        """One request with an account's key; `more` are headers."""
         key = self.run.read_credentials()[account].key
         headers = {"Authorization": f"Bearer {key}", **more}
         url = f"{self.state.url}{path}"
-        return httpx.post(url, json=body, headers=headers, timeout=10, trust_env=False)
+        return httpx.request(method, url, json=body, headers=headers, timeout=10, trust_env=False)
 
     def scrape(self) -> Scrape:
         """What /metrics shows now."""
