@@ -73,8 +73,8 @@ def matching(folder: Path, starts: int) -> dict[str, object]:
     settings = settings_of(folder)
     took: list[tuple[float, float]] = []
     with postgres_of(settings) as postgres:
-        for number in range(starts):
-            took.append(_match_one(folder, settings, postgres.dsn, number))
+        for _ in range(starts):
+            took.append(_match_one(folder, settings, postgres.dsn))
     return {
         "case": "matching",
         "starts": starts,
@@ -84,10 +84,10 @@ def matching(folder: Path, starts: int) -> dict[str, object]:
     }
 
 
-def _match_one(folder: Path, settings: Settings, dsn: str, number: int) -> tuple[float, float]:
+def _match_one(folder: Path, settings: Settings, dsn: str) -> tuple[float, float]:
     """(seconds, CPU seconds of the role) to the events of a new command."""
     command_log = SQLiteCommandLog(settings.logs, 0)
-    market = market_at(command_log.head(), b"benchmark-start%d" % number)
+    market = market_at(command_log.head(), os.urandom(16))
     position = command_log.append(market.session, 1, next(market.resting(1)))
     command_log.close()
     event_log = SQLiteEventLog(settings.logs, 0)
