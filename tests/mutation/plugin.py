@@ -1,10 +1,14 @@
-"""pytest as the mutation run wants it: frozen streams first, in their order, and bounded memory.
+"""pytest as the mutation run wants it: frozen streams first, in their order; memory and CPU time
+bounded.
 
-mutmut names the tests of a mutant in no order; what kills most and fastest must come first.
+mutmut names the tests of a mutant in no order; what kills most and fastest must come first. Its own
+bound on time is by the clock on the wall, which on a busy machine would count what merely waits as
+killed.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 
 import pytest
@@ -15,8 +19,12 @@ MEMORY_BYTES_MAX = 3 << 30  # a mutant that grows for ever dies of it
 
 
 def pytest_configure() -> None:
-    """Bound this process and all that it forks."""
+    """Bound this process and all that it forks; one that runs a mutant, in CPU time too."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+    seconds = int(os.environ.get("CROSSBOOK_MUTANT_CPU_SECONDS", "0"))
+    if seconds and "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", ""):
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -105,6 +105,23 @@ def test_emptied_levels_fill_again_however_many_wait(waiting: int) -> None:
     send(pair, [SubmitOrder(2, 1, SELL, LIMIT, GTC, 1, 300), MassCancel(0, 0, BOTH_SIDES)])
 
 
+@pytest.mark.parametrize("others", [511, 512, 513])
+def test_a_level_filled_again_while_it_waits_keeps_its_orders(others: int) -> None:
+    """Its turn to be given up comes while it has orders again."""
+    pair = shop()
+    born = SHARD << 55 | (pair.position + 1) << 16
+    send(pair, [resting(100), CancelOrder(1, 0, born), resting(100)])
+    for at in range(0, others, STEP):
+        commands: list[Command] = []
+        for each in range(at, min(others, at + STEP)):
+            index = len(commands)
+            born = SHARD << 55 | (pair.position + 1) << 16
+            commands += [resting(200 + each), CancelOrder(1, 0, born | index)]
+        send(pair, commands)
+    send(pair, [resting(100), resting(99), resting(200)])
+    send(pair, [SubmitOrder(2, 1, SELL, LIMIT, GTC, 1, 5)])
+
+
 @pytest.mark.parametrize("flicker", [1, 511, 512, 513])
 def test_a_level_that_flickers_while_others_wait(flicker: int) -> None:
     """One level that empties and fills again and again is on no list twice."""
