@@ -67,7 +67,7 @@ class KafkaEventLog:
         topic = connection.events_topic
         self._originator = shard_id(shard)
         self._nonce = secrets.token_bytes(8)
-        self._writer = PartitionWriter(connection, topic, shard, atomic=False)
+        self._writer = PartitionWriter(connection, topic, shard, atomic=False, patient=True)
         self._probe = PartitionReader(connection, topic, shard)
         self._follower = PartitionReader(connection, topic, shard, asking=self._probe)
         self._marks = _Marks()

@@ -17,7 +17,7 @@ class RecentIndex:
     """Not thread-safe. A repeated version (a record written again) counts where it came first."""
 
     def __init__(self, records_max: int = INDEX_RECORDS_MAX) -> None:
-        self._records_max = records_max
+        self.records_max = records_max
         self._keys: deque[Key] = deque()
         self._versions: dict[bytes, deque[tuple[int, int]]] = {}
         self.low = self.high = 0
@@ -34,7 +34,7 @@ class RecentIndex:
         self._keys.append(key)
         self._versions.setdefault(originator, deque()).append((version, self.high))
         self.high += 1
-        if len(self._keys) > self._records_max:
+        if len(self._keys) > self.records_max:
             oldest, _ = self._keys.popleft()
             entries = self._versions[oldest]
             entries.popleft()

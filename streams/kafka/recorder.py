@@ -217,8 +217,8 @@ class KafkaAggregateRecorder(AggregateRecorder):
 
     def _catch_up(self) -> None:
         index, head = self._index, self._reader.head()
-        if head - index.high > INDEX_RECORDS_MAX:
-            index.restart(head - INDEX_RECORDS_MAX)
+        if head - index.high > index.records_max:
+            index.restart(head - index.records_max)
         for message in self._reader.scan(index.high, head):
             index.add(decode_key(message))
 

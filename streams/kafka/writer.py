@@ -55,14 +55,29 @@ class _Delivery:
 
 
 class PartitionWriter:
-    """Appends to one partition; opens its producer with the first send."""
+    """Appends to one partition; opens its producer with the first send.
+
+    A `patient` one waits as long for a broker that is away as for one that is slow: for a writer
+    whose caller has nobody to answer."""
 
     def __init__(
-        self, connection: KafkaConnection, topic: str, partition: int, *, atomic: bool
+        self,
+        connection: KafkaConnection,
+        topic: str,
+        partition: int,
+        *,
+        atomic: bool,
+        patient: bool = False,
     ) -> None:
         self._connection = connection
         self._topic, self._partition = topic, partition
         self._atomic = atomic
+        # The first answer takes longest, and nobody knows yet of an outage.
+        self._answer_s = connection.read_timeout_s
+        self._later_answer_s = connection.answer_timeout_s
+        self._down_s = connection.down_timeout_s
+        if patient:
+            self._later_answer_s = self._down_s = connection.delivery_timeout_s
         self._producer: Producer | None = None
         self._suspect = True  # the broker is asked before the next send
         self._lock = threading.Lock()
@@ -118,11 +133,7 @@ class PartitionWriter:
             else:
                 producer.poll(_SLICE_S)
             waited_s = time.monotonic() - began
-            too_long_s = (
-                self._connection.down_timeout_s
-                if self._suspect
-                else self._connection.delivery_timeout_s
-            )
+            too_long_s = self._down_s if self._suspect else self._connection.delivery_timeout_s
             if delivery.left and waited_s > too_long_s:
                 self._abandon()
                 raise InDoubtError(f"{self}: not delivered in {waited_s:.2f} s")
@@ -162,9 +173,11 @@ class PartitionWriter:
 
     def _check_leader(self, producer: Producer) -> None:
         try:
-            found = producer.list_topics(timeout=self._connection.answer_timeout_s)
+            found = producer.list_topics(timeout=self._answer_s)
         except KafkaException as error:
+            self._answer_s = self._later_answer_s
             raise NotSentError(f"{self}: no broker answers: {error.args[0]}") from error
+        self._answer_s = self._later_answer_s
         topic = found.topics.get(self._topic)
         if topic is None or self._partition not in topic.partitions:
             raise NotSentError(f"{self} does not exist")

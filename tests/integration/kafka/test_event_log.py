@@ -121,7 +121,9 @@ def test_two_matchers_parts_are_not_mixed(logs: Logs, kafka_connection: KafkaCon
     written = history(6, record_bytes_max=PART_BYTES)
     log = logs.open()
     log.append(written[:4])
-    slow = PartitionWriter(kafka_connection, kafka_connection.events_topic, 0, atomic=False)
+    slow = PartitionWriter(
+        kafka_connection, kafka_connection.events_topic, 0, atomic=False, patient=True
+    )
     stamp = Stamp(b"the slow", 0, 0)
     parts = [
         encode(StoredEvent(uuid4(), part, EVENT_TOPIC, record), stamp)
