@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from api.services import ApiSettings, DirectoryWrites, Services
 from cli.roles.process import required
@@ -15,9 +15,11 @@ from cli.settings import Settings
 from commands.directory.application import Directory, DirectoryApplication
 from commands.directory.view import DirectoryView
 from commands.sequencer import Limits
-from projections.read_books import BookReader
-from projections.read_history import HistoryReader
-from streams.gateway import GatewayLimits, LogGateway
+from projections.read_books import BookReader, BooksUnavailableError
+from projections.read_history import HistoryReader, HistoryUnavailableError
+from streams.gateway import GatewayLimits, LogGateway, ProgressBoard
+
+ASK_EVERY_S: Final = 0.5
 
 Tasks: TypeAlias = set[asyncio.Task[None]]
 
@@ -64,10 +66,13 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
     """
     view = DirectoryView(parts.application)
     await asyncio.to_thread(view.refresh)
-    viewing = asyncio.create_task(view.run(), name="directory view")
     books = BookReader(required(settings.redis_url, "REDIS_URL"))
     history = HistoryReader(required(settings.postgres_dsn, "POSTGRES_DSN"))
     await history.open()
+    tasks = {asyncio.create_task(view.run(), name="directory view")}
+    if settings.distributed:
+        asking = ask_positions(parts.gateway.progress, books, history, settings.shards)
+        tasks.add(asyncio.create_task(asking, name="positions"))
     services = Services(
         gateway=parts.gateway,
         progress=parts.gateway.progress,
@@ -79,9 +84,27 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         settings=api_settings_of(settings),
     )
     try:
-        yield services, {*parts.tasks, viewing}
+        yield services, {*parts.tasks, *tasks}
     finally:
-        viewing.cancel()
-        await asyncio.gather(viewing, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await books.close()
         await history.close()
+
+
+async def ask_positions(
+    progress: ProgressBoard, books: BookReader, history: HistoryReader, shards: int
+) -> None:
+    """Ask the read models now and then how far they are: wakes come over Redis and may be lost, or
+    all of them, for as long as it is away. Runs until cancelled.
+    """
+    while True:
+        for shard in range(shards):
+            with contextlib.suppress(BooksUnavailableError):
+                stands = await books.stands_at(shard)
+                progress.advance("redis", shard, stands.position)
+            with contextlib.suppress(HistoryUnavailableError):
+                stands = await history.stands_at(shard)
+                progress.advance("postgres", shard, stands.position)
+        await asyncio.sleep(ASK_EVERY_S)
