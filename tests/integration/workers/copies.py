@@ -19,21 +19,24 @@ COPIED: Final = bytes(8) + b"a copy.."
 
 
 def copy_logs(connection: KafkaConnection, shard: int, folder: Path) -> int:
-    """Copy both logs of a shard; the last position. The event log must have come so far."""
-    source, target = KafkaCommandLog(connection, shard), SQLiteCommandLog(folder, shard)
-    position = 0
-    while rows := source.read(position, PAGE):
-        for position, batch in rows:
-            assert target.append(COPIED, position, batch) == position
+    """Copy both logs of a shard, up to where the event log ends; that position."""
     events, copied = KafkaEventLog(connection, shard), SQLiteEventLog(folder, shard)
+    upto = events.tail().position
     at = 0
-    while batches := events.read(at, PAGE):
+    while at < upto:
+        batches = [batch for batch in events.read(at, PAGE) if batch.position <= upto]
         copied.append([(batch.position, [batch.record]) for batch in batches])
         at = batches[-1].position
-    assert at == position, f"shard {shard}: events to {at}, commands to {position}"
+    source, target = KafkaCommandLog(connection, shard), SQLiteCommandLog(folder, shard)
+    at = 0
+    while at < upto:
+        for position, batch in source.read(at, PAGE):
+            if position <= upto:
+                at = target.append(COPIED, position, batch)
+                assert at == position
     for log in (source, target, events, copied):
         log.close()
-    return position
+    return upto
 
 
 class Copies:
