@@ -4,7 +4,8 @@ One JSON line an exchange, each started on a folder of its own and loaded as in
 `benchmarks.pipeline`'s first run: `orders_per_second` is submits whose rows are committed, over the
 time from the first send to the last row; `ratio` is that over the first line's of the same case.
 `instruments`: orders spread over 1, 50 and 1,000 instruments. `log`: an empty log, and one of
-20,000,000 commands with the state that `benchmarks.prefill` describes.
+20,000,000 commands with the state that `benchmarks.prefill` describes, the load in the middle of
+its books; `--history` makes its rows in PostgreSQL as well, which takes minutes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final
 
 import uvloop
 
+from benchmarks.flows import MIDDLE_TICKS
 from benchmarks.pipeline import CONNECTIONS, Journal, running_exchange, throughput
 from benchmarks.pipeline_load import Batch, Connection, Load, LoadSymbol
 from benchmarks.pipeline_rows import Rows, judge
@@ -32,7 +34,7 @@ from commands.directory.entries import InstrumentTerms
 
 INSTRUMENTS: Final = (1, 50, 1_000)
 LOG_COMMANDS: Final = 20_000_000
-SECONDS: Final = 20.0
+SECONDS: Final = 10.0
 RESTING: Final = 800  # orders a connection has resting before the clock starts
 MIDDLE_CENTS: Final = 20_000
 
@@ -116,18 +118,19 @@ def by_instruments(counts: list[int], seconds: float) -> None:
         print(json.dumps(line | {"ratio": round(found / first, 3)}), flush=True)
 
 
-def by_log(commands: int, seconds: float) -> None:
-    """The same load on an empty log and on a long one."""
+def by_log(commands: int, seconds: float, *, history: bool) -> None:
+    """The same load on an empty log and on a long one, with its rows in PostgreSQL or without."""
     first = 0
+    symbols = [LoadSymbol(each.symbol, MIDDLE_TICKS // 100) for each in FIRST_LISTINGS]
     for count in (0, commands):
         with tempfile.TemporaryDirectory(prefix="crossbook-growth-") as name:
             folder = Path(name)
             if count:
                 print(f"filling {count:,} commands", file=sys.stderr)
-                fill(folder, count)
-            found = measured(folder, symbols_of(len(FIRST_LISTINGS)), seconds)
+                fill(folder, count, history=history)
+            found = measured(folder, symbols, seconds)
         first = first or found
-        line = {"case": "log", "commands": count, "orders_per_second": found}
+        line = {"case": "log", "commands": count, "history": history, "orders_per_second": found}
         print(json.dumps(line | {"ratio": round(found / first, 3)}), flush=True)
 
 
@@ -136,15 +139,16 @@ def main() -> int:
     about = (__doc__ or "").split("\n")[0]
     parser = argparse.ArgumentParser(prog="benchmarks.growth", description=about)
     parser.add_argument("case", nargs="?", choices=["instruments", "log"], help="default: both")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load (20)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load (10)")
     parser.add_argument("--instruments", default=",".join(map(str, INSTRUMENTS)))
     parser.add_argument("--commands", type=int, default=LOG_COMMANDS, help="of the long log")
+    parser.add_argument("--history", action="store_true", help="make the long log's rows as well")
     options = parser.parse_args()
     quiet_servers()
     if options.case != "log":
         by_instruments([int(part) for part in options.instruments.split(",")], options.seconds)
     if options.case != "instruments":
-        by_log(options.commands, options.seconds)
+        by_log(options.commands, options.seconds, history=options.history)
     return 0
 
 

@@ -2,8 +2,8 @@
 
 Guarantees: the directory is a real one (an exchange was started on the folder once); every batch
 went through the command log's own `append`, the matcher and the event log; snapshots lie where the
-matcher took them. Not made are the history's rows: its position is set to the log's end, since its
-rows are counted by other benchmarks. Redis begins empty.
+matcher took them. The history's rows are made where they are asked for, which takes several times
+as long; otherwise its position is set to the log's end. Redis begins empty.
 
 The state: `RESTING` resting orders at first, then the flow of `benchmarks.flows`, with client order
 ids until `IDS_MAX` are live, without them after.
@@ -28,7 +28,9 @@ from cli.servers import EmbeddedPostgres
 from cli.settings import Settings
 from domain.batch import Position
 from domain.exchange import Exchange
+from projections.postgres import PostgresSink
 from projections.snapshots import SnapshotStore
+from streams.follower import Follower, FollowerLimits
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
 from streams.matcher import Aside, Matcher, MatcherLimits, in_thread
 
@@ -82,8 +84,10 @@ def write_commands(folder: Path, commands: int) -> None:
     command_log.close()
 
 
-def fill(folder: Path, commands: int) -> Filled:
-    """Make the data folder `folder`/data with `commands` commands in its log."""
+def fill(folder: Path, commands: int, *, history: bool = False) -> Filled:
+    """Make the data folder `folder`/data with `commands` commands in its log, and their rows in
+    PostgreSQL if `history` is asked for.
+    """
     with running_exchange(folder):
         pass
     settings = settings_of(folder)
@@ -92,7 +96,10 @@ def fill(folder: Path, commands: int) -> Filled:
     try:
         matcher = _match(settings, folder, postgres.dsn, commands)
         at = Position(matcher.exchange.position, matcher.chain)
-        _pass_over(postgres.dsn, at)
+        if history:
+            _write_history(settings, postgres.dsn)
+        else:
+            _pass_over(postgres.dsn, at)
     finally:
         postgres.stop()
     shutil.rmtree(settings.data_dir / "redis")
@@ -132,6 +139,18 @@ def _match(settings: Settings, folder: Path, dsn: str, commands: int) -> Matcher
     event_log.close()
     store.close()
     return matcher
+
+
+def _write_history(settings: Settings, dsn: str) -> None:
+    event_log, sink = SQLiteEventLog(settings.logs, 0), PostgresSink(dsn)
+    follower = Follower(event_log, sink, limits=FollowerLimits())
+    told = time.monotonic()
+    while follower.step():
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            print(f"rows to position {follower.position:,}", file=sys.stderr)
+    sink.close()
+    event_log.close()
 
 
 def _pass_over(dsn: str, at: Position) -> None:
