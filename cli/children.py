@@ -7,6 +7,7 @@ with each quick death, up to a bound, and is short again once it has lived for a
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -42,7 +43,17 @@ def last_line(path: Path, began: int) -> str:
         log.seek(max(began, path.stat().st_size - 8_192))
         lines = log.read().decode("utf-8", "replace").splitlines()
     wordy = (line for line in reversed(lines) if any(letter.isalnum() for letter in line))
-    return next(wordy, "").strip(" │")
+    return _in_words(next(wordy, "").strip(" │"))
+
+
+def _in_words(line: str) -> str:
+    """A log line as it is, or of one in JSON its event and what was raised."""
+    try:
+        fields = json.loads(line)
+        raised = str(fields.get("exception", "")).strip().splitlines()
+        return ": ".join([str(fields["event"]), *raised[-1:]])
+    except (ValueError, KeyError, AttributeError):
+        return line
 
 
 def how_it_ended(code: int) -> str:

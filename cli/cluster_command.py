@@ -191,7 +191,7 @@ def status(
 def down(data_dir: DataDir = None) -> None:
     """Stop the cluster: APIs first, then workers, then the servers. Nothing durable is lost."""
     from cli.cluster_status import own_servers
-    from cli.cluster_supervisor import end_processes
+    from cli.cluster_supervisor import end_processes, is_alive
     from cli.main import Failure, quiet_servers, told_in_a_line
 
     settings = settings_of(data_dir)
@@ -202,7 +202,7 @@ def down(data_dir: DataDir = None) -> None:
         if supervisor is not None:
             supervisor.terminate()
             deadline = time.monotonic() + DOWN_WAIT_S
-            while folder.is_locked():
+            while folder.is_locked() or is_alive(supervisor):
                 if time.monotonic() > deadline:
                     raise Failure(f"process {supervisor.pid} does not end")
                 time.sleep(POLL_S)

@@ -283,10 +283,20 @@ def end_processes(processes: Sequence[psutil.Process], say: Say, *, but_not: int
     say(f"ending {len(left)} processes of a cluster that was killed")
     for process in left:
         _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(left, timeout=PART_STOP_S)
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=PART_STOP_S)
+    deadline = time.monotonic() + PART_STOP_S
+    while any(is_alive(process) for process in left) and time.monotonic() < deadline:
+        time.sleep(TEND_INTERVAL_S)
+    for process in left:
+        if is_alive(process):
+            _signal(process, signal.SIGKILL)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie, which nobody may ever collect, does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

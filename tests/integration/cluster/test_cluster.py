@@ -136,7 +136,7 @@ def trade_everywhere(cluster: Cluster, round_name: str) -> list[str]:
             before = second.book(symbol)
             held = sum(level.order_count for level in before.bids)
             sent: OrderResult = first.submit(symbol, "buy", 1, price="1.00", client_order_id=name)
-            assert sent.outcome in ("accepted", "repeated"), sent
+            assert sent.status in (200, 201, 202), sent
             order = second.order(client_order_id=name, symbol=symbol, min_position=sent.position)
             assert order.leaves_quantity == 1
             book = second.book(symbol, min_position=sent.position)
@@ -175,12 +175,12 @@ def test_an_order_at_one_api_is_in_the_book_of_the_other(cluster: Cluster) -> No
 
 def test_it_survives_kills_of_its_processes(cluster: Cluster) -> None:
     cluster.kill("matching-1", "matching-2", "redis-1", "api-2")
-    trade_everywhere(cluster, "after processes")
+    trade_everywhere(cluster, "processes")
 
 
 def test_it_survives_a_kill_of_its_broker(cluster: Cluster) -> None:
     cluster.kill("kafka")
-    trade_everywhere(cluster, "after the broker")
+    trade_everywhere(cluster, "broker")
 
 
 def test_down_leaves_no_process_and_up_finds_everything_again(cluster: Cluster) -> None:
@@ -196,7 +196,7 @@ def test_down_leaves_no_process_and_up_finds_everything_again(cluster: Cluster) 
     cluster.up()
     with cluster.client("api-1") as client:
         assert {symbol: client.book(symbol).bids for symbol in SYMBOLS} == before
-    trade_everywhere(cluster, "second day")
+    trade_everywhere(cluster, "again")
 
 
 def test_down_leaves_no_process_of_a_supervisor_that_was_killed(cluster: Cluster) -> None:

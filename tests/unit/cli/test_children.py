@@ -51,6 +51,15 @@ def test_a_death_is_told_with_its_last_line_and_mended(make: Callable[[str], Chi
     assert child.restarts == 1
 
 
+def test_a_last_line_in_json_is_told_in_words(make: Callable[[str], Child]) -> None:
+    line = '{"event": "ended by KeyError", "exception": "Traceback ...\\n  here\\nKeyError: 7"}'
+    child = make(f"print({line!r}); print('╰──╯'); raise SystemExit(1)")
+    said: list[str] = []
+    until(lambda: not child.alive)
+    child.tend(said.append)
+    assert "exit code 1: ended by KeyError: KeyError: 7; starting it again" in said[0]
+
+
 def test_the_pause_doubles_up_to_a_bound(make: Callable[[str], Child]) -> None:
     child = make("raise SystemExit(1)")
     pauses = []
