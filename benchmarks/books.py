@@ -30,6 +30,7 @@ TIMED_BATCH_COMMANDS: Final = 512  # as in benchmarks.tapes
 STALL_COMMANDS: Final = 64
 RATE_BATCHES: Final = 4_096  # batches of STALL_COMMANDS whose time makes a rate
 SETTLE_ROUNDS: Final = 2
+GROUP_BATCHES: Final = 256  # made before they are timed
 
 
 def _grown(market: Market, resting: int) -> Exchange:
@@ -89,7 +90,7 @@ def client_ids(count: int) -> Mapping[str, Any]:
     marks = [count // 10, count // 2, count]
     rates: list[int] = []
     while len(times) * STALL_COMMANDS < count:
-        for batch in list(islice(source, 1_024)):
+        for batch in list(islice(source, GROUP_BATCHES)):
             began = time.perf_counter()
             exchange.apply(exchange.position + 1, batch)
             times.append(time.perf_counter() - began)
