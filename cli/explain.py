@@ -7,10 +7,10 @@ did not is told from the book that it met. Names come from the directory beside 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from cli.replay_command import BadOptionError
 from cli.replay_directory import Names
+from cli.replay_places import LogPlace, open_commands, shards_in
 from domain.codes import APPLIED, REPEAT
 from domain.commands import SubmitOrder
 from domain.events import (
@@ -24,7 +24,7 @@ from domain.events import (
 )
 from streams.replay import Progress
 from streams.replay_life import Birth, Life, Named, life_of, submits_named
-from streams.replay_logs import CommandLogFile, LogUnreadableError
+from streams.replay_logs import LogUnreadableError
 
 ORDER_ID_MAX = 2**63 - 1
 CLIENT = "client:"
@@ -74,15 +74,15 @@ def named_order(order: str, account: str | None, symbol: str | None) -> Wanted:
     return Wanted(int(order))
 
 
-def explain_order(folder: Path, wanted: Wanted, *, progress: Progress | None) -> Story | str:
+def explain_order(place: LogPlace, wanted: Wanted, *, progress: Progress | None) -> Story | str:
     """The order's story; a sentence where there is no such order. Raises LogUnreadableError,
     BadOptionError."""
-    names = Names(folder)
+    names = Names(place)
     others: list[Named] = []
     if wanted.order_id:
         birth = Birth.of(wanted.order_id)
     else:
-        others = _named_submits(folder, wanted, names, progress)
+        others = _named_submits(place, wanted, names, progress)
         if not others:
             return (
                 f"no submit of account {wanted.account} in {wanted.symbol} carried the client "
@@ -90,11 +90,11 @@ def explain_order(folder: Path, wanted: Wanted, *, progress: Progress | None) ->
             )
         birth = _chosen(others).birth
         others = [each for each in others if each.birth != birth]
-    if birth.shard not in shards_in(folder):
-        if not shards_in(folder):
-            raise LogUnreadableError(f"there are no command logs in {folder}")
-        return f"no order {birth.order_id}: shard {birth.shard} has no log in {folder}"
-    with CommandLogFile(folder, birth.shard) as commands:
+    if birth.shard not in shards_in(place):
+        if not shards_in(place):
+            raise LogUnreadableError(f"there are no command logs in {place}")
+        return f"no order {birth.order_id}: shard {birth.shard} has no log in {place}"
+    with open_commands(place, birth.shard) as commands:
         end = commands.end()
         if not 0 < birth.position <= end:
             return (
@@ -106,14 +106,8 @@ def explain_order(folder: Path, wanted: Wanted, *, progress: Progress | None) ->
     return _story(life, names, others) if not missing else f"no order {birth.order_id}: {missing}"
 
 
-def shards_in(folder: Path) -> list[int]:
-    """The shards whose command logs lie in a folder."""
-    found = [path.stem.removeprefix("commands-") for path in folder.glob("commands-*.sqlite")]
-    return sorted(int(each) for each in found if each.isdecimal())
-
-
 def _named_submits(
-    folder: Path, wanted: Wanted, names: Names, progress: Progress | None
+    place: LogPlace, wanted: Wanted, names: Names, progress: Progress | None
 ) -> list[Named]:
     if wanted.account.isdecimal():
         account = int(wanted.account)
@@ -123,13 +117,13 @@ def _named_submits(
             why = names.missing or "the directory has no account of this name"
             raise BadOptionError(f"--account {wanted.account}: {why}")
         account = number
-    shards = shards_in(folder)
+    shards = shards_in(place)
     if not shards:
-        raise LogUnreadableError(f"there are no command logs in {folder}")
+        raise LogUnreadableError(f"there are no command logs in {place}")
     shard = names.shard(wanted.symbol)
     found: list[Named] = []
     for each in shards if shard is None else [shard]:
-        with CommandLogFile(folder, each) as commands:
+        with open_commands(place, each) as commands:
             found += submits_named(
                 commands,
                 commands.end(),

@@ -320,8 +320,8 @@ def rebuild(
         fail(f"no read model {name!r}; there are {', '.join(rebuilding.NAMES)}", EXIT_USAGE)
     settings = load_settings(data_dir)
     with told_in_a_line():
-        state = RunFolder(settings.data_dir).running()
-        reached = rebuilding.rebuild(name, settings, state, force=force, say=_say)
+        stores = rebuilding.stores_of(settings)
+        reached = rebuilding.rebuild(name, settings, stores, force=force, say=_say)
     for shard, position in reached.items():
         print(f"{name}, shard {shard}: built again to position {position:,}")
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from cli.run_state import ExchangeState
+from cli.run_state import RunFolder
 from cli.settings import Settings
 from domain.batch import SinkError
 from projections.postgres.rebuild import PostgresRebuild
 from projections.redis.rebuild import RedisRebuild
-from streams.follower import Follower, FollowerLimits
+from streams.follower import EventSource, Follower, FollowerLimits
 from streams.logs import SQLiteEventLog
 
 NAMES: Final = ("redis", "postgres")
@@ -26,8 +27,48 @@ IDLE_S: Final = 0.02
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Stores:
+    """Where the read models are."""
+
+    redis_url: str
+    postgres_dsn: str
+
+
+class ClosableSource(EventSource, Protocol):
+    """An event log that was opened here."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def stores_of(settings: Settings) -> Stores:
+    """The read models: of the settings in the distributed mode, else of the exchange that runs.
+
+    Raises NotRunningError, SinkError."""
+    if not settings.distributed:
+        state = RunFolder(settings.data_dir).running()
+        return Stores(state.redis_url, state.postgres_dsn)
+    if settings.redis_url is None or settings.postgres_dsn is None:
+        raise SinkError("CROSSBOOK_REDIS_URL and CROSSBOOK_POSTGRES_DSN are to be set")
+    return Stores(settings.redis_url, settings.postgres_dsn)
+
+
+def sources_of(settings: Settings) -> list[ClosableSource]:
+    """Every shard's event log."""
+    shards = range(settings.shards)
+    if not settings.distributed:
+        return [SQLiteEventLog(settings.logs, shard) for shard in shards]
+    from cli.kafka_connection import connection_of
+    from streams.kafka.logs import KafkaEventLog
+
+    connection = connection_of(settings)
+    return [KafkaEventLog(connection, shard) for shard in shards]
+
+
 def rebuild(
-    name: str, settings: Settings, state: ExchangeState, *, force: bool, say: Say
+    name: str, settings: Settings, stores: Stores, *, force: bool, say: Say
 ) -> dict[int, int]:
     """Build `redis` or `postgres` anew; the position reached by shard.
 
@@ -35,10 +76,10 @@ def rebuild(
     history that forked. Raises SinkError, psycopg.Error, redis.RedisError.
     """
     assert name in NAMES, name
-    sources = [SQLiteEventLog(settings.logs, shard) for shard in range(settings.shards)]
+    sources = sources_of(settings)
     build = _rebuild_redis if name == "redis" else _rebuild_postgres
     try:
-        return build(settings, state, sources, force, say)
+        return build(settings, stores, sources, force, say)
     finally:
         for source in sources:
             source.close()
@@ -46,12 +87,12 @@ def rebuild(
 
 def _rebuild_postgres(
     settings: Settings,
-    state: ExchangeState,
-    sources: list[SQLiteEventLog],
+    stores: Stores,
+    sources: list[ClosableSource],
     force: bool,
     say: Say,
 ) -> dict[int, int]:
-    with PostgresRebuild(state.postgres_dsn) as sink:
+    with PostgresRebuild(stores.postgres_dsn) as sink:
         followers = [Follower(source, sink, limits=FollowerLimits()) for source in sources]
         for follower in followers:
             catch_up(follower, say)
@@ -61,12 +102,12 @@ def _rebuild_postgres(
 
 def _rebuild_redis(
     settings: Settings,
-    state: ExchangeState,
-    sources: list[SQLiteEventLog],
+    stores: Stores,
+    sources: list[ClosableSource],
     force: bool,
     say: Say,
 ) -> dict[int, int]:
-    sink = RedisRebuild(state.redis_url, stream_length_max=settings.delta_stream_length_max)
+    sink = RedisRebuild(stores.redis_url, stream_length_max=settings.delta_stream_length_max)
     reached = {}
     try:
         for source in sources:

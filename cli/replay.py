@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from cli.replay_export import Export, open_export
-from cli.replay_look import Book, UsageError, book_of, open_events
+from cli.replay_look import Book, UsageError, book_of
+from cli.replay_places import (
+    CommandReading,
+    EventReading,
+    LogPlace,
+    events_path,
+    open_commands,
+    open_events,
+)
 from cli.replay_rows import command_rows, event_rows
 from domain.batch import Position
 from domain.snapshot import SnapshotError, restore, state_hash
 from streams.replay import After, GapError, Progress, Replay, Tally, Until, symbol_of
-from streams.replay_logs import CommandLogFile, CommandRow, EventLogFile, LogUnreadableError
+from streams.replay_logs import CommandRow, LogUnreadableError
 from streams.replay_verify import COMMANDS, EVENTS, Difference, Verification
 
 
@@ -93,7 +100,7 @@ class ReplayResult:
 
 
 def replay(
-    folder: Path,
+    place: LogPlace,
     options: ReplayOptions,
     *,
     progress: Progress | None = None,
@@ -101,9 +108,9 @@ def replay(
 ) -> ReplayResult:
     """Replay as asked. Raises LogUnreadableError, UsageError, ExportError."""
     unreadable = ""
-    with CommandLogFile(folder, options.shard) as commands:
+    with open_commands(place, options.shard) as commands:
         try:
-            events = open_events(folder, options.shard)
+            events = open_events(place, options.shard)
             # The event log's end first: commands are ahead of it, whoever writes meanwhile.
             events_end = None if events is None else events.end()
         except LogUnreadableError as error:
@@ -112,7 +119,7 @@ def replay(
             events, events_end, unreadable = None, None, str(error)
         try:
             if options.verify and events is None:
-                raise LogUnreadableError(f"there is no {folder / f'events-{options.shard}.sqlite'}")
+                raise LogUnreadableError(f"there is no {events_path(place, options.shard)}")
             run = _Run(commands, events, events_end, options, progress)
             result = run.go(snapshots)
         finally:
@@ -127,8 +134,8 @@ class _Run:
 
     def __init__(
         self,
-        commands: CommandLogFile,
-        events: EventLogFile | None,
+        commands: CommandReading,
+        events: EventReading | None,
         events_end: int | None,
         options: ReplayOptions,
         progress: Progress | None,

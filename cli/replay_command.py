@@ -20,6 +20,7 @@ import typer
 
 if TYPE_CHECKING:
     from cli.replay import ReplayOptions, ReplayResult, SnapshotSource
+    from cli.replay_places import LogPlace
     from streams.replay import Progress as Shown
 
 EXIT_DIFFERS: Final = 1
@@ -144,6 +145,7 @@ def replay(
     """
     from cli.main import load_settings
     from cli.replay import ReplayOptions
+    from cli.replay_places import place_of
 
     settings = load_settings(data_dir, log_dir=log_dir)
     with told():
@@ -151,7 +153,7 @@ def replay(
             others = (to_position, to_time, book, export, form, output, from_position)
             if verify or from_snapshot or any(each is not None for each in others):
                 raise BadOptionError("--print goes with --shard, --log-dir and --json alone")
-            _print_batch(settings.logs, shard, print_position, json)
+            _print_batch(place_of(settings, log_dir), shard, print_position, json)
             return
         if to_position is not None and to_time is not None:
             raise BadOptionError("--to-position or --to-time, not both")
@@ -170,7 +172,7 @@ def replay(
             output=output or "",
             from_position=from_position or 1,
         )
-        result = _run(settings, options, from_snapshot)
+        result = _run(settings, place_of(settings, log_dir), options, from_snapshot)
         _print(result, json, sys.stderr if output == "-" else sys.stdout)
     if not result.equal:
         raise typer.Exit(EXIT_DIFFERS)
@@ -208,12 +210,14 @@ def _form_of(
     return form
 
 
-def _run(settings: Any, options: ReplayOptions, from_snapshot: bool) -> ReplayResult:
+def _run(
+    settings: Any, place: LogPlace, options: ReplayOptions, from_snapshot: bool
+) -> ReplayResult:
     from cli.replay import replay as run
 
     source = _snapshots(settings) if from_snapshot else nullcontext()
     with source as snapshots, _shown_progress() as progress:
-        return run(settings.logs, options, progress=progress, snapshots=snapshots)
+        return run(place, options, progress=progress, snapshots=snapshots)
 
 
 @contextmanager
@@ -276,12 +280,12 @@ def _print(result: ReplayResult, json: bool, out: Any) -> None:
         print("\n".join(lines_of(result)), file=out)
 
 
-def _print_batch(logs: Path, shard: int, position: int, compact: bool) -> None:
+def _print_batch(place: LogPlace, shard: int, position: int, compact: bool) -> None:
     from cli.replay_directory import Names
     from cli.replay_look import print_batch
 
-    names = Names(logs)
-    printed = print_batch(logs, shard, position, names.symbol)
+    names = Names(place)
+    printed = print_batch(place, shard, position, names.symbol)
     print(jsonlib.dumps(printed, indent=None if compact else 1))
 
 
@@ -305,12 +309,13 @@ def explain(
     from cli.explain import explain_order, named_order
     from cli.explain_report import json_of, lines_of
     from cli.main import fail, load_settings
+    from cli.replay_places import place_of
 
     settings = load_settings(data_dir, log_dir=log_dir)
     with told():
         wanted = named_order(order, account, symbol)
         with _shown_progress() as progress:
-            story = explain_order(settings.logs, wanted, progress=progress)
+            story = explain_order(place_of(settings, log_dir), wanted, progress=progress)
         if isinstance(story, str):
             fail(story, EXIT_DIFFERS)
         print(jsonlib.dumps(json_of(story)) if json else "\n".join(lines_of(story)))

@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 from eventsourcing.persistence import PersistenceError
 
+from cli.replay_places import KafkaPlace, LogPlace
 from commands.directory.application import DirectoryApplication, sqlite_environment
+from commands.directory.postgres import postgres_environment
 from commands.directory.state import DirectoryState
 
 PAGE = 1_000
@@ -19,10 +21,13 @@ class Names:
     why.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, place: LogPlace) -> None:
         self.missing = ""
         self._state = DirectoryState()
-        path = folder / "directory.sqlite"
+        if isinstance(place, KafkaPlace):
+            self._read_postgres(place.postgres_dsn)
+            return
+        path = place / "directory.sqlite"
         if not path.exists():
             self.missing = f"there is no {path}"
             return
@@ -58,7 +63,19 @@ class Names:
             "SQLITE_DBNAME": f"file:{quote(str(path.absolute()))}?{mode}",
             "CREATE_TABLE": "no",
         }
-        application = DirectoryApplication(environment)
+        self._fold(DirectoryApplication(environment))
+
+    def _read_postgres(self, dsn: str | None) -> None:
+        if dsn is None:
+            self.missing = "CROSSBOOK_POSTGRES_DSN is not set: it holds the directory"
+            return
+        try:
+            self._fold(DirectoryApplication(postgres_environment(dsn)))
+        except PersistenceError as error:
+            self._state = DirectoryState()
+            self.missing = f"the directory in PostgreSQL: {error}"
+
+    def _fold(self, application: DirectoryApplication) -> None:
         try:
             while True:
                 page = application.recorder.select_notifications(

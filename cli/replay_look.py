@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from cli.replay_places import LogPlace, open_commands, open_events
 from cli.replay_rows import Row, command_batch_json, event_batch_json
 from domain.codes import BUY, SELL, TradingState
 from domain.exchange import Exchange
 from domain.wire import NewerVersionError, WireError, join_events
 from streams.replay import symbols_of
-from streams.replay_logs import CommandLogFile, EventLogFile, LogUnreadableError
+from streams.replay_logs import LogUnreadableError
 
 
 class UsageError(Exception):
@@ -31,12 +31,6 @@ class Book:
     asks: list[tuple[int, int, int]]
     bid_count: int
     ask_count: int
-
-
-def open_events(folder: Path, shard: int) -> EventLogFile | None:
-    """The event log, None where there is none. Raises LogUnreadableError."""
-    path = folder / f"events-{shard}.sqlite"
-    return EventLogFile(folder, shard) if path.exists() else None
 
 
 def book_of(exchange: Exchange, symbol: str, depth: int) -> Book:
@@ -61,9 +55,9 @@ def book_of(exchange: Exchange, symbol: str, depth: int) -> Book:
     )
 
 
-def print_batch(folder: Path, shard: int, position: int, symbol: Callable[[int], str]) -> Row:
+def print_batch(place: LogPlace, shard: int, position: int, symbol: Callable[[int], str]) -> Row:
     """Both batches of one position as one JSON object. Raises LogUnreadableError, UsageError."""
-    with CommandLogFile(folder, shard) as commands:
+    with open_commands(place, shard) as commands:
         end = commands.end()
         row = next(commands.read(position - 1, position), None)
     if row is None:
@@ -71,7 +65,7 @@ def print_batch(folder: Path, shard: int, position: int, symbol: Callable[[int],
     printed: Row = {"shard": shard, "position": position}
     try:
         printed["command_batch"] = command_batch_json(position, shard, row.batch, symbol)
-        events = open_events(folder, shard)
+        events = open_events(place, shard)
         records: list[bytes] = []
         if events is not None:
             with events:

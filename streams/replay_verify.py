@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from domain.codes import UNDECODABLE
 from domain.exchange import Exchange
@@ -28,10 +29,18 @@ from streams.replay_locate import (
     where_in_commands,
     where_in_events,
 )
-from streams.replay_logs import CommandRow, EventLogFile, EventRow, LogUnreadableError
+from streams.replay_logs import CommandRow, EventRow, LogUnreadableError
 
 COMMANDS = "commands"
 EVENTS = "events"
+
+
+class Events(Protocol):
+    """An event log as it is verified."""
+
+    def read(self, after: int, until: int) -> Iterator[EventRow]:
+        """The rows after a position, in order, up to `until`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Difference:
 class Verification:
     """Compares up to position `end` of the event log; its methods are hooks of `Replay.run`."""
 
-    def __init__(self, events: EventLogFile, end: int) -> None:
+    def __init__(self, events: Events, end: int) -> None:
         self.end = end
         self.first: Difference | None = None
         self.differing = 0

@@ -104,15 +104,22 @@ def listing() -> Command:
     return ListInstrument(INSTRUMENT, b"AAPL", 100, 1)
 
 
-def batch_of(commands: Sequence[Command]) -> bytes:
-    return encode_batch(SYSTEM, 1, 0, [encode_command(each) for each in commands])
+def batch_of(commands: Sequence[Command], *, session: bytes = SYSTEM, number: int = 1) -> bytes:
+    return encode_batch(session, number, 0, [encode_command(each) for each in commands])
 
 
-def submit(quantity: int, client_order_id: str = "", *, price_ticks: int = 10_000) -> bytes:
+def submit_command(
+    quantity: int, client_order_id: str = "", *, price_ticks: int = 10_000
+) -> SubmitOrder:
     """A bid that rests."""
-    return encode_command(
-        SubmitOrder(ACCOUNT, INSTRUMENT, 0, 0, 0, price_ticks, quantity, client_order_id.encode())
+    return SubmitOrder(
+        ACCOUNT, INSTRUMENT, 0, 0, 0, price_ticks, quantity, client_order_id.encode()
     )
+
+
+def submit(quantity: int, client_order_id: str = "") -> bytes:
+    """The record of a bid that rests."""
+    return encode_command(submit_command(quantity, client_order_id))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
