@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import Final
 
 from streams.drivers import MatcherDriver, Pause, Waker
@@ -23,6 +24,8 @@ from streams.workers.sources import DeliveredCommands
 log = logging.getLogger(__name__)
 
 CATCH_UP_SAYS_EVERY_S: Final = 5.0
+# A round trip to the broker ends each step, so a step under load takes more than a file's does.
+STEP_RECORDS_MAX: Final = 256
 
 CommandRing = Ring[tuple[int, bytes]]
 
@@ -97,7 +100,7 @@ class Matching:
         self.name = name
         self.topic = connection.commands_topic
         self._connection = connection
-        self._limits = limits
+        self._limits = replace(limits, read_batches_max=STEP_RECORDS_MAX)
         self._snapshots = snapshots
         self._waker = waker
         self._heads: dict[int, KafkaCommandLog] = {}
