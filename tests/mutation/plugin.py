@@ -19,12 +19,18 @@ MEMORY_BYTES_MAX = 3 << 30  # a mutant that grows for ever dies of it
 
 
 def pytest_configure() -> None:
-    """Bound this process and all that it forks; one that runs a mutant, in CPU time too."""
+    """Bound this process and all that it forks."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+
+
+def pytest_runtest_setup() -> None:
+    """Where a mutant runs, each test has so many seconds of CPU time from here on."""
     seconds = int(os.environ.get("CROSSBOOK_MUTANT_CPU_SECONDS", "0"))
     if seconds and "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", ""):
+        used = resource.getrusage(resource.RUSAGE_SELF)
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
+        soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
