@@ -23,6 +23,10 @@ class DirectoryWrites(Protocol):
         """The last change whose commands are in every shard's log."""
         ...
 
+    def wake(self) -> None:
+        """There is a new change. Callable from any thread."""
+        ...
+
     async def positions_of(self, notification_id: int, wait_s: float) -> dict[int, int] | None:
         """Position by shard; None where they are not all in the logs within `wait_s`."""
         ...

@@ -12,6 +12,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -212,6 +213,9 @@ def logs(settings: Settings) -> Iterator[Finding]:
     from domain.batch import SinkError
     from domain.wire import NewerVersionError, WireError
 
+    if settings.distributed:
+        yield topics(settings)
+        return
     for shard in range(settings.shards):
         subject = f"log {shard}"
         if not (settings.logs / f"commands-{shard}.sqlite").exists():
@@ -226,6 +230,31 @@ def logs(settings: Settings) -> Iterator[Finding]:
                 "keep a copy of the folder; the event log can be made again from the command log"
             )
             yield Finding(FAIL, subject, str(error), advice)
+
+
+def topics(settings: Settings) -> Finding:
+    """The topics of both logs, and how far they are."""
+    from eventsourcing.persistence import PersistenceError
+
+    from cli.kafka_connection import connection_of
+    from domain.batch import SinkError
+    from streams.kafka.logs import KafkaCommandLog, KafkaEventLog
+    from streams.kafka.topics import TopicError, check_topics
+
+    connection = connection_of(settings)
+    told = []
+    try:
+        check_topics(connection, settings.shards, record_bytes_max=settings.record_bytes_max)
+        for shard in range(settings.shards):
+            with (
+                closing(KafkaCommandLog(connection, shard)) as commands,
+                closing(KafkaEventLog(connection, shard)) as events,
+            ):
+                matched = events.tail().position  # first: a running exchange goes on meanwhile
+                told.append(f"shard {shard}: {commands.head():,} batches, matched to {matched:,}")
+    except (TopicError, PersistenceError, SinkError) as error:
+        return Finding(FAIL, "topics", str(error))
+    return Finding(OK, "topics", "; ".join(told))
 
 
 def check_tail(folder: Path, shard: int) -> str:

@@ -33,7 +33,7 @@ log = logging.getLogger("crossbook.directory")
 
 class DirectoryObserver:
     """The API's `DirectoryWrites`. `note` is told each directory batch that was matched; `run`
-    reads the directory and the bookmarks. All but `_look` happens in one event loop.
+    reads the directory and the bookmarks. Made in a running loop, in which all but `_look` happens.
 
     `ask(notification_id)` wakes whoever writes.
     """
@@ -57,6 +57,7 @@ class DirectoryObserver:
         self._found: list[Concern] = []
         self._pending: deque[Concern] = deque()
         self._positions: OrderedDict[int, dict[int, int]] = OrderedDict()
+        self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
 
@@ -72,6 +73,10 @@ class DirectoryObserver:
         self._written[shard] = notification_id, position
         self._positions.setdefault(notification_id, {})[shard] = position
         self._settle()
+
+    def wake(self) -> None:
+        """Have `run` look now. Callable from any thread."""
+        self._loop.call_soon_threadsafe(self._wake.set)
 
     async def positions_of(self, notification_id: int, wait_s: float) -> dict[int, int] | None:
         """Position by shard of a change's commands, or later ones; empty where it asks for none,

@@ -75,7 +75,9 @@ async def _change(request: Request, caller: Caller, call: Callable[[], Change[T]
 
     def changed() -> Change[T]:
         change = call()
-        services_of(request).directory_view.refresh()
+        services = services_of(request)
+        services.directory_view.refresh()
+        services.directory_writes.wake()
         return change
 
     what = f"{request.method} {request.scope['path']}"
