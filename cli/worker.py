@@ -32,31 +32,6 @@ app = typer.Typer(
 )
 
 
-def kafka_of(settings: Settings) -> KafkaConnection:
-    """The broker and its topics, as the settings name them."""
-    from streams.kafka.connection import KafkaConnection
-
-    servers = settings.kafka_bootstrap_servers
-    if servers is None:
-        _usage("CROSSBOOK_KAFKA_BOOTSTRAP_SERVERS is not set: workers are of the distributed mode")
-    password = settings.kafka_sasl_password
-    return KafkaConnection(
-        servers,
-        topic_prefix=settings.kafka_topic_prefix,
-        security_protocol=settings.kafka_security_protocol,
-        sasl_mechanism=settings.kafka_sasl_mechanism,
-        sasl_username=settings.kafka_sasl_username,
-        sasl_password=password.get_secret_value() if password is not None else None,
-        ssl_ca_location=_text(settings.kafka_ssl_ca_location),
-        ssl_certificate_location=_text(settings.kafka_ssl_certificate_location),
-        ssl_key_location=_text(settings.kafka_ssl_key_location),
-    )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
 def _usage(message: str) -> NoReturn:
     log.critical("%s", message)
     raise SystemExit(EXIT_USAGE)
@@ -100,12 +75,13 @@ def wait_for_topics(settings: Settings, connection: KafkaConnection, stop: threa
 
 def matching(settings: Settings, stop: threading.Event) -> int:
     """A worker that matches."""
+    from cli.kafka_connection import connection_of
     from projections.snapshots import SnapshotStore
     from streams.matcher import MatcherLimits
     from streams.workers.matching import Matching
     from streams.workers.running import run_worker
 
-    connection = kafka_of(settings)
+    connection = connection_of(settings)
     dsn = _needed(settings.postgres_dsn, "POSTGRES_DSN")
     limits = MatcherLimits(
         record_bytes_max=settings.record_bytes_max, snapshot_commands=settings.snapshot_commands
@@ -125,6 +101,7 @@ def redis(settings: Settings, stop: threading.Event) -> int:
     """A worker that keeps the books in Redis."""
     from redis import RedisError
 
+    from cli.kafka_connection import connection_of
     from cli.roles.projections import load_books
     from projections.redis import RedisSink
     from projections.snapshots import SnapshotStore
@@ -132,7 +109,7 @@ def redis(settings: Settings, stop: threading.Event) -> int:
     from streams.workers.running import run_worker
     from streams.workers.sinks import Sinking
 
-    connection = kafka_of(settings)
+    connection = connection_of(settings)
     url = _needed(settings.redis_url, "REDIS_URL")
     store = SnapshotStore(
         _needed(settings.postgres_dsn, "POSTGRES_DSN"), keep=settings.snapshots_kept
@@ -158,12 +135,13 @@ def redis(settings: Settings, stop: threading.Event) -> int:
 
 def postgres(settings: Settings, stop: threading.Event) -> int:
     """A worker that keeps the history in PostgreSQL."""
+    from cli.kafka_connection import connection_of
     from projections.postgres import PostgresSink
     from streams.follower import FollowerLimits
     from streams.workers.running import run_worker
     from streams.workers.sinks import Sinking
 
-    connection = kafka_of(settings)
+    connection = connection_of(settings)
     dsn = _needed(settings.postgres_dsn, "POSTGRES_DSN")
     if not wait_for_topics(settings, connection, stop):
         return 0
