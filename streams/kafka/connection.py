@@ -48,8 +48,9 @@ log.addFilter(_Seldom())
 class KafkaConnection:
     """Where the cluster is and who we are to it.
 
-    `answer_timeout_s` bounds one question to a broker on the write path, `down_timeout_s` a write
-    while no broker is reachable, `delivery_timeout_s` any write, `read_timeout_s` any read."""
+    `answer_timeout_s` bounds one question to a broker on the write path, `down_timeout_s` a command
+    write while no broker is reachable, `delivery_timeout_s` any, `patient_timeout_s` a write of
+    events, `read_timeout_s` any read."""
 
     bootstrap_servers: str
     topic_prefix: str = ""
@@ -63,6 +64,7 @@ class KafkaConnection:
     answer_timeout_s: float = 0.3
     down_timeout_s: float = 0.4
     delivery_timeout_s: float = 5.0
+    patient_timeout_s: float = 20.0
     read_timeout_s: float = 2.0
 
     @property

@@ -18,6 +18,7 @@ from uuid import UUID
 from eventsourcing.persistence import (
     AggregateRecorder,
     ApplicationRecorder,
+    DataError,
     IntegrityError,
     Notification,
     OperationalError,
@@ -96,7 +97,7 @@ class KafkaAggregateRecorder(AggregateRecorder):
             self._check_new(keys)
             try:
                 offsets = self._writer.send(records)
-            except NotSentError:
+            except (NotSentError, DataError):
                 self._note(keys, _NOT_SENT)
                 raise
             except InDoubtError:

@@ -76,8 +76,10 @@ class PartitionWriter:
         self._answer_s = connection.read_timeout_s
         self._later_answer_s = connection.answer_timeout_s
         self._down_s = connection.down_timeout_s
+        self._delivery_s = connection.delivery_timeout_s
         if patient:
-            self._later_answer_s = self._down_s = connection.delivery_timeout_s
+            self._answer_s = self._later_answer_s = connection.patient_timeout_s
+            self._down_s = self._delivery_s = connection.patient_timeout_s
         self._producer: Producer | None = None
         self._suspect = True  # the broker is asked before the next send
         self._lock = threading.Lock()
@@ -89,7 +91,8 @@ class PartitionWriter:
     def send(self, records: Sequence[Record]) -> list[int]:
         """Append records and return their offsets once all in-sync replicas have them.
 
-        Raises NotSentError, InDoubtError, or DataError where an atomic send is too large."""
+        Raises NotSentError, InDoubtError, or DataError where they are too large, and not written.
+        """
         if not records:
             return []
         if self._atomic:
@@ -133,12 +136,14 @@ class PartitionWriter:
             else:
                 producer.poll(_SLICE_S)
             waited_s = time.monotonic() - began
-            too_long_s = self._down_s if self._suspect else self._connection.delivery_timeout_s
+            too_long_s = self._down_s if self._suspect else self._delivery_s
             if delivery.left and waited_s > too_long_s:
                 self._abandon()
                 raise InDoubtError(f"{self}: not delivered in {waited_s:.2f} s")
         if delivery.error is not None:
             self._abandon()
+            if delivery.error.code() == KafkaError.MSG_SIZE_TOO_LARGE and not delivery.offsets:
+                raise DataError(f"{self}: {delivery.error}")  # now, and however often it is sent
             raise InDoubtError(f"{self}: {delivery.error}")
         self._suspect = False
 

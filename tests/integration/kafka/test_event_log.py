@@ -130,7 +130,7 @@ def test_two_matchers_parts_are_not_mixed(logs: Logs, kafka_connection: KafkaCon
         for part, record in enumerate(written[4][1])
     ]
     slow.send(parts[:2])
-    log.append([part_of(written[4], slice(0, 1))])  # and that one died
+    logs.open().append([part_of(written[4], slice(0, 1))])  # one that came later, and died
     slow.send(parts[2:])
     slow.close()
     assert logs.open().tail().position == 5
