@@ -26,7 +26,6 @@ from tests.integration.gateway_kafka.matching import (
 
 ROOT = Path(__file__).resolve().parents[3]
 BATCHES = 40
-READS = {"KAFKA_TOPIC_PREFIX", "KAFKA_BOOTSTRAP_SERVERS"}
 
 
 @pytest.fixture
@@ -95,6 +94,8 @@ def test_replays_verifies_explains_and_rebuilds_from_kafka(
     assert json.loads(batch.stdout)["event_batch"]["position"] == 10
     rebuilt = crossbook(environment, "rebuild", "redis")
     assert f"redis, shard 0: built again to position {written:,}" in rebuilt.stdout, rebuilt.stderr
+    examined = crossbook(environment, "doctor").stdout
+    assert f"shard 0: {written:,} batches, matched to {written:,}" in examined, examined
     with redis.Redis.from_url(redis_url) as client:
         assert client.dbsize() > 0
 
