@@ -39,6 +39,7 @@ PROPERTIES_NAME: Final = "server.properties"
 PORTS: Final = range(15_000, 30_000)
 PORTS_TRIED: Final = 200
 LAUNCHES_MAX: Final = 4
+PORT_WAIT_S: Final = 5.0
 ANSWER_WAIT_S: Final = 5.0
 FORMAT_WAIT_S: Final = 60.0
 JVM_OPTIONS: Final = (
@@ -171,7 +172,7 @@ class KafkaServer(OwnServer):
         before = self._place()
         cluster_id = before.cluster_id if before is not None else fresh_cluster_id()
         wanted = self._wanted_port or (before.port if before is not None else None)
-        if wanted is not None and not is_free(wanted):
+        if wanted is not None and not self._is_freed(wanted):
             if self._wanted_port is not None:
                 raise ServerError(f"port {wanted} of {HOST}, the broker's, is in use")
             log.warning("the broker's port is in use; taking another", port=wanted)
@@ -183,6 +184,16 @@ class KafkaServer(OwnServer):
         partial.write_text(json.dumps(asdict(place)))
         partial.replace(path)
         return place
+
+    def _is_freed(self, port: int) -> bool:
+        """Whether a port is free, or soon is: a killed process counts as gone before the threads
+        that it had have closed its sockets."""
+        deadline = time.monotonic() + PORT_WAIT_S
+        while not is_free(port):
+            if not self._may_wait(deadline):
+                return False
+            time.sleep(processes.POLL_S)
+        return True
 
     def _write_properties(self, place: Place) -> None:
         broker, controller = f"{HOST}:{place.port}", f"{HOST}:{place.controller_port}"
