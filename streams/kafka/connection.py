@@ -64,7 +64,7 @@ class KafkaConnection:
     answer_timeout_s: float = 0.3
     down_timeout_s: float = 0.4
     delivery_timeout_s: float = 5.0
-    patient_timeout_s: float = 20.0
+    patient_timeout_s: float = 6.0
     read_timeout_s: float = 2.0
 
     @property
