@@ -12,11 +12,12 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from streams.drivers import MatcherDriver, Pause, Waker
+from streams.drivers import GO_ON, MatcherDriver, Pause, Waker
 from streams.kafka.connection import KafkaConnection
 from streams.kafka.logs import KafkaCommandLog, KafkaEventLog
 from streams.matcher import Matcher, MatcherLimits, Snapshots
 from streams.workers.errors import BROKER_ERRORS
+from streams.workers.pipeline import PipelinedEvents
 from streams.workers.ring import CommandDeliveries, Ring
 from streams.workers.shards import Beat, Deliveries
 from streams.workers.sources import DeliveredCommands
@@ -45,8 +46,9 @@ class MatchingWork:
     ) -> None:
         self._commands = commands
         self._events = events
+        self._pipeline = PipelinedEvents(events, name=f"events-{events.shard}")
         self._matcher = Matcher(
-            DeliveredCommands(commands, ring), events, snapshots=snapshots, limits=limits
+            DeliveredCommands(commands, ring), self._pipeline, snapshots=snapshots, limits=limits
         )
         self._driver = MatcherDriver([self._matcher], waker)
 
@@ -66,8 +68,11 @@ class MatchingWork:
         beat(self.position)
 
     def turn(self) -> Pause:
-        """Answer what is there, up to a bound."""
-        return self._driver.turn()
+        """Answer what is there, up to a bound. Once this asks to wait, all is in the event log."""
+        pause = self._driver.turn()
+        if pause is not GO_ON:
+            self._pipeline.settle()
+        return pause
 
     @property
     def position(self) -> int:
@@ -76,6 +81,7 @@ class MatchingWork:
 
     def end(self, *, clean: bool) -> None:
         """Keep a snapshot, at a clean end, and close the logs."""
+        self._pipeline.close()
         if clean and self._matcher.dirty_commands:
             self._matcher.save_snapshot(wait=True)
         self._matcher.metrics.close()
