@@ -27,6 +27,7 @@ SOURCES = (
     "domain.exchange",
     "domain.matching",
     "domain.outcomes",
+    "domain.rows",
     "domain.snapshot",
     "domain.tables",
     "domain.wire",

@@ -13,28 +13,7 @@ from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from librt.vecs import append
 from mypy_extensions import i64, u8
 
-from domain.book import (
-    BEST_BID,
-    COLLAR,
-    FIRST_ORDER,
-    HEAD,
-    INSTRUMENT_ROW,
-    KNOWN,
-    LAST_ORDER,
-    LEAVES,
-    LISTED,
-    LOT,
-    NEXT,
-    NIL,
-    OPEN_ORDERS_MAX,
-    PRICE_ACCOUNT,
-    ROW,
-    SEQUENCE,
-    STATE,
-    SYMBOL,
-    TICK,
-    Books,
-)
+from domain.book import Books, next_level
 from domain.changes import cancel, cancel_account, cancel_book, mass_cancel, replace
 from domain.client_ids import well_formed
 from domain.codes import (
@@ -68,6 +47,27 @@ from domain.event_records import (
     write_state_changed,
 )
 from domain.matching import is_instrument, reject, submit
+from domain.rows import (
+    BEST_BID,
+    COLLAR,
+    FIRST_ORDER,
+    HEAD,
+    INSTRUMENT_ROW,
+    KNOWN,
+    LAST_ORDER,
+    LEAVES,
+    LISTED,
+    LOT,
+    NEXT,
+    NIL,
+    OPEN_ORDERS_MAX,
+    PRICE_ACCOUNT,
+    ROW,
+    SEQUENCE,
+    STATE,
+    SYMBOL,
+    TICK,
+)
 from domain.tables import LOW
 from domain.wire import (
     CANCEL_ORDER,
@@ -204,6 +204,7 @@ class Exchange:
             kind = word & 0xFF
             books.command_index = index
             books.born_id = first | index
+            books.reserve()
             if kind == SUBMIT_ORDER:
                 submit(books, batch, at)
             elif kind == CANCEL_ORDER:
@@ -265,7 +266,7 @@ class Exchange:
         write_state_changed(books.out, books.command_index, states, instrument, sequence)
         if state == CLOSED and before != CLOSED:
             cancel_book(books, instrument, BOTH_SIDES, ORDER_EXPIRED, AT_CLOSE)
-            books.client_ids.close(instrument)
+            books.client_ids.close(instrument, books.instruments)
         return 0
 
     def _tick(self, time_ns: i64) -> i64:
@@ -324,7 +325,6 @@ class Exchange:
         book = instrument * INSTRUMENT_ROW
         books.instruments[book + BEST_BID] = NIL
         books.instruments[book + BEST_BID + 1] = NIL
-        books.client_ids.cover(instrument)
 
     def _set_account(self, data: bytes, at: i64) -> i64:
         books = self.books
@@ -366,7 +366,7 @@ class Exchange:
             while level != NIL:
                 rows = books.levels
                 found.append((rows[level] & LOW, rows[level + 1], rows[level + 2]))
-                level = books.next_level(level)
+                level = next_level(books.levels, level)
         return found
 
     def orders(self, instrument: int, side: int) -> list[tuple[int, int, int, int]]:
@@ -384,7 +384,7 @@ class Exchange:
                     leaves = books.orders[row + LEAVES]
                     found.append((books.orders[row], terms >> 32, terms & LOW, leaves))
                     row = books.orders[row + NEXT]
-                level = books.next_level(level)
+                level = next_level(books.levels, level)
         return found
 
     def book_sequence(self, instrument: int) -> int:

@@ -9,31 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import read_i64_le
+from librt.vecs import vec
 from mypy_extensions import i64
 
-from domain.book import (
-    BEST_BID,
-    COLLAR,
-    EXECUTED,
-    HEAD,
-    INSTRUMENT_ROW,
-    KNOWN,
-    LEAVES,
-    LISTED,
-    LOT,
-    NEXT,
-    NIL,
-    OPEN_ORDERS,
-    OPEN_ORDERS_MAX,
-    PRICE_ACCOUNT,
-    ROW,
-    STATE,
-    TICK,
-    TOTAL,
-    TOUCHED,
-    Books,
-)
-from domain.client_ids import well_formed
+from domain.book import Books, next_level
+from domain.client_ids import rest_of, scope_of, well_formed
 from domain.codes import (
     BUY,
     CANCEL_ONLY,
@@ -82,6 +62,29 @@ from domain.event_records import (
     write_rejected,
     write_simple,
 )
+from domain.rows import (
+    BEST_BID,
+    COLLAR,
+    EXECUTED,
+    HEAD,
+    INSTRUMENT_ROW,
+    KNOWN,
+    LEAVES,
+    LISTED,
+    LOT,
+    NEXT,
+    NIL,
+    OPEN_ORDERS,
+    OPEN_ORDERS_MAX,
+    PRICE_ACCOUNT,
+    ROW,
+    SEQUENCE,
+    STATE,
+    TICK,
+    TOTAL,
+    TOUCHED,
+    TRADING_DAY,
+)
 from domain.tables import LOW
 from domain.wire import SUBMIT_ORDER
 
@@ -114,65 +117,69 @@ def submit(books: Books, data: bytes, at: i64) -> None:
     word = read_i64_le(data, at)
     parties = read_i64_le(data, at + 8)
     terms = read_i64_le(data, at + 16)
-    instrument = (parties >> 32) & LOW
-    account = parties & LOW
     shape = (word >> 32) & SHAPE_BITS
     length = (word >> 16) & 0xFF
-    reason = _identify(books, data, at + 24, length, account, instrument, shape, terms)
-    if reason < 0:
-        return
+    instruments = books.instruments
+    accounts = books.accounts
+    book = ((parties >> 32) & LOW) * INSTRUMENT_ROW
+    owner = (parties & LOW) * ROW
+    reason: i64 = 0
+    if book >= len(instruments) or instruments[book + LISTED] == 0:
+        reason = UNKNOWN_INSTRUMENT
+    elif owner >= len(accounts) or accounts[owner + KNOWN] == 0:
+        reason = UNKNOWN_ACCOUNT
+    elif length > 0:
+        reason = _identify(books, instruments, data, at + 24, length, parties, shape, terms)
+        if reason < 0:
+            return
     if reason == 0:
-        reason = _check_submit(books, account, instrument, shape, terms)
+        reason = _check_submit(instruments, accounts, book, owner, shape, terms, books.order_count)
+    out = books.out
     if reason != 0:
         sides = (shape & 3) | (((shape >> 8) & 3) << 2) | (((shape >> 16) & 3) << 4)
         head = SUBMIT_ORDER | (reason << 8) | (sides << 16) | (length << 24)
         reject(books, head, parties, books.born_id, terms)
-        copy_words(books.out, data, at + 24, (length + 7) >> 3)
+        copy_words(out, data, at + 24, (length + 7) >> 3)
         return
-    sequence = books.next_sequence(instrument)
+    sequence = instruments[book + SEQUENCE] + 1
+    instruments[book + SEQUENCE] = sequence
+    books.event_count += 1
     full_shape = shape | (length << 24)
-    write_accepted(
-        books.out, books.command_index, parties, books.born_id, full_shape, terms, sequence
-    )
-    copy_words(books.out, data, at + 24, (length + 7) >> 3)
-    _trade_and_rest(books, account, instrument, shape, terms)
+    write_accepted(out, books.command_index, parties, books.born_id, full_shape, terms, sequence)
+    if length > 0:
+        copy_words(out, data, at + 24, (length + 7) >> 3)
+    _trade_and_rest(books, instruments, parties, shape, terms)
 
 
 def _identify(
     books: Books,
+    instruments: vec[i64],
     data: bytes,
     at: i64,
     length: i64,
-    account: i64,
-    instrument: i64,
+    parties: i64,
     shape: i64,
     terms: i64,
 ) -> i64:
-    """Checks 1 to 5, and the client order id is used up. -1 where the command is a repeat and was
+    """Checks 3 to 5, and the client order id is used up. -1 where the command is a repeat and was
     answered.
     """
-    if not is_instrument(books, instrument):
-        return UNKNOWN_INSTRUMENT
-    if not is_account(books, account):
-        return UNKNOWN_ACCOUNT
-    if length == 0:
-        return 0
     if not well_formed(data, at, length):
         return INVALID_CLIENT_ORDER_ID
     ids = books.client_ids
-    cell = ids.find(account, instrument, data, at, length)
+    instrument = parties >> 32
+    day = instruments[instrument * INSTRUMENT_ROW + TRADING_DAY]
+    order_id = ids.find(scope_of(parties & LOW, instrument, day, length), data, at, length)
     digest = _digest(shape, terms)
-    if cell >= 0:
-        if ids.digest(cell) != digest:
+    if order_id != 0:
+        if ids.digest != digest:
             return DUPLICATE_CLIENT_ORDER_ID
         books.event_count += 1
-        parties = account | (instrument << 32)
-        order_id = ids.order_id(cell)
         write_simple(books.out, ORDER_REPEATED, books.command_index, 0, parties, order_id)
         return -1
     if ids.live >= CLIENT_ORDER_IDS_MAX:
         return CLIENT_ORDER_IDS_EXHAUSTED
-    ids.add(books.born_id, digest, instrument)
+    ids.add(books.born_id, rest_of(digest, instrument, day), instruments)
     return 0
 
 
@@ -183,11 +190,17 @@ def _digest(shape: i64, terms: i64) -> i64:
     return (mixed ^ (mixed >> 29)) & 0x7FFFFFFF
 
 
-def _check_submit(books: Books, account: i64, instrument: i64, shape: i64, terms: i64) -> i64:
+def _check_submit(
+    instruments: vec[i64],
+    accounts: vec[i64],
+    book: i64,
+    owner: i64,
+    shape: i64,
+    terms: i64,
+    order_count: i64,
+) -> i64:
     """Checks 6 to 16; 0 where all hold."""
-    book = instrument * INSTRUMENT_ROW
-    instruments = books.instruments
-    if books.accounts[account * ROW + KNOWN] & 2 != 0:
+    if accounts[owner + KNOWN] & 2 != 0:
         return KILLED
     state = instruments[book + STATE]
     if state != OPEN:
@@ -216,13 +229,14 @@ def _check_submit(books: Books, account: i64, instrument: i64, shape: i64, terms
         return QUANTITY_REQUIRED
     if quantity > QUANTITY_MAX:
         return QUANTITY_TOO_LARGE
-    if quantity % instruments[book + LOT] != 0:
+    lot = instruments[book + LOT]
+    if lot != 1 and quantity % lot != 0:
         return QUANTITY_NOT_ON_LOT
     if tif <= GTC:
-        limit = books.accounts[account * ROW + OPEN_ORDERS_MAX]
-        if limit != 0 and books.accounts[account * ROW + OPEN_ORDERS] >= limit:
+        limit = accounts[owner + OPEN_ORDERS_MAX]
+        if limit != 0 and accounts[owner + OPEN_ORDERS] >= limit:
             return OPEN_ORDERS_LIMIT
-        if books.order_count >= ORDERS_MAX:
+        if order_count >= ORDERS_MAX:
             return ORDERS_EXHAUSTED
     return 0
 
@@ -234,134 +248,138 @@ def closed_reason(state: i64) -> i64:
     return INSTRUMENT_CANCEL_ONLY if state == CANCEL_ONLY else INSTRUMENT_CLOSED
 
 
-def _trade_and_rest(books: Books, account: i64, instrument: i64, shape: i64, terms: i64) -> None:
+def _trade_and_rest(
+    books: Books, instruments: vec[i64], parties: i64, shape: i64, terms: i64
+) -> None:
     """An accepted order arrives: it trades, and what is left rests or is cancelled."""
     side = shape & 0xFF
     tif = shape >> 16
     quantity = terms >> 32
+    limit = terms & LOW
+    instrument = parties >> 32
+    orders = books.orders
+    levels = books.levels
     is_market = (shape >> 8) & 0xFF == MARKET
-    limit = _market_limit(books, instrument, side) if is_market else terms & LOW
+    if is_market:
+        limit = _market_limit(instruments, levels, instrument, side)
     leaves = quantity
-    if tif != FOK or _fillable(books, instrument, side, limit, quantity):
-        leaves = trade(books, books.born_id, account, instrument, side, limit, quantity)
+    if tif != FOK or _fillable(instruments, levels, instrument, side, limit, quantity):
+        aggressor = (parties & LOW) | (side << 32)
+        leaves = trade(
+            books, orders, levels, instruments, books.born_id, aggressor, instrument, limit, leaves
+        )
     if leaves == 0:
         return
     if tif <= GTC:
-        side_id = instrument * 2 + side
-        executed = quantity - leaves
-        books.rest(books.born_id, side_id, limit, account, leaves, executed, tif)
+        books.rest(
+            orders,
+            levels,
+            books.born_id,
+            instrument * 2 + side,
+            limit | ((parties & LOW) << 32),
+            leaves,
+            quantity - leaves,
+            tif,
+        )
         return
     reason: i64 = FOK_NOT_FILLABLE
     if tif != FOK:
         reason = NO_LIQUIDITY if is_market else IOC_REMAINDER
-    sequence = books.next_sequence(instrument)
-    left = (terms & LOW) | (leaves << 32)
-    parties = account | (instrument << 32)
-    cancelled_shape = side | (reason << 8)
     write_cancelled(
         books.out,
         ORDER_CANCELLED,
         books.command_index,
-        cancelled_shape,
+        side | (reason << 8),
         parties,
         books.born_id,
-        left,
-        sequence,
+        (terms & LOW) | (leaves << 32),
+        books.next_sequence(instrument),
     )
 
 
-def _market_limit(books: Books, instrument: i64, side: i64) -> i64:
+def _market_limit(instruments: vec[i64], levels: vec[i64], instrument: i64, side: i64) -> i64:
     """The worst price at which a market order may trade; no limit without a collar."""
     book = instrument * INSTRUMENT_ROW
-    best = books.instruments[book + BEST_BID + (1 - side)]
-    collar = books.instruments[book + COLLAR]
+    best = instruments[book + BEST_BID + (1 - side)]
+    collar = instruments[book + COLLAR]
     if collar == 0 or best == NIL:
         return PRICE_TICKS_MAX if side == BUY else 0
-    price = books.levels[best] & LOW
+    price = levels[best] & LOW
     return price + collar if side == BUY else price - collar
 
 
-def _fillable(books: Books, instrument: i64, side: i64, limit: i64, quantity: i64) -> bool:
+def _fillable(
+    instruments: vec[i64],
+    levels: vec[i64],
+    instrument: i64,
+    side: i64,
+    limit: i64,
+    quantity: i64,
+) -> bool:
     """Whether the opposite side holds `quantity` within `limit`."""
-    level = books.instruments[instrument * INSTRUMENT_ROW + BEST_BID + (1 - side)]
+    level = instruments[instrument * INSTRUMENT_ROW + BEST_BID + (1 - side)]
     while level != NIL:
-        price = books.levels[level] & LOW
+        price = levels[level] & LOW
         if (side == BUY and price > limit) or (side == SELL and price < limit):
             return False
-        quantity -= books.levels[level + TOTAL]
+        quantity -= levels[level + TOTAL]
         if quantity <= 0:
             return True
-        level = books.next_level(level)
+        level = next_level(levels, level)
     return False
 
 
 def trade(
     books: Books,
+    orders: vec[i64],
+    levels: vec[i64],
+    instruments: vec[i64],
     order_id: i64,
-    account: i64,
+    aggressor: i64,
     instrument: i64,
-    side: i64,
     limit: i64,
     quantity: i64,
 ) -> i64:
-    """Execute against the opposite side, best price first, oldest first. Returns what is left."""
+    """Execute against the opposite side, best price first, oldest first; `aggressor` is account |
+    side << 32. Returns what is left.
+    """
+    side = aggressor >> 32
     best_at = instrument * INSTRUMENT_ROW + BEST_BID + (1 - side)
     while quantity > 0:
-        level = books.instruments[best_at]
+        level = instruments[best_at]
         if level == NIL:
             break
-        price = books.levels[level] & LOW
+        price = levels[level] & LOW
         if (side == BUY and price > limit) or (side == SELL and price < limit):
             break
-        if books.levels[level + TOUCHED] != books.serial:
-            books.touch(level)
-        row = books.levels[level + HEAD]
+        if levels[level + TOUCHED] == 0:
+            books.touch(levels, level)
+        row = levels[level + HEAD]
         while quantity > 0 and row != NIL:
-            following = books.orders[row + NEXT]
-            quantity = _execute(
-                books, row, level, order_id, account | (side << 32), price, quantity, instrument
+            following = orders[row + NEXT]
+            resting = orders[row + LEAVES]
+            traded = resting if resting < quantity else quantity
+            quantity -= traded
+            resting -= traded
+            books.match_number += 1
+            write_executed(
+                books.out,
+                books.command_index | (side << 16),
+                order_id,
+                (aggressor & LOW) | (quantity << 32),
+                orders[row],
+                (orders[row + PRICE_ACCOUNT] >> 32) | (resting << 32),
+                price | (traded << 32),
+                books.match_number,
+                books.next_sequence(instrument),
+                instrument,
             )
+            if resting == 0:
+                books.dequeue(orders, levels, row)
+                books.release(orders, row)
+            else:
+                orders[row + LEAVES] = resting
+                orders[row + EXECUTED] += traded
+                levels[level + TOTAL] -= traded
             row = following
-    return quantity
-
-
-def _execute(
-    books: Books,
-    row: i64,
-    level: i64,
-    order_id: i64,
-    aggressor: i64,
-    price: i64,
-    quantity: i64,
-    instrument: i64,
-) -> i64:
-    """Trade with one resting order. `aggressor` is account | side << 32. Returns what the aggressor
-    has left.
-    """
-    orders = books.orders
-    resting = orders[row + LEAVES]
-    traded = resting if resting < quantity else quantity
-    quantity -= traded
-    resting -= traded
-    books.match_number += 1
-    sequence = books.next_sequence(instrument)
-    write_executed(
-        books.out,
-        books.command_index | ((aggressor >> 32) << 16),
-        order_id,
-        (aggressor & LOW) | (quantity << 32),
-        orders[row],
-        (orders[row + PRICE_ACCOUNT] >> 32) | (resting << 32),
-        price | (traded << 32),
-        books.match_number,
-        sequence,
-        instrument,
-    )
-    if resting == 0:
-        books.dequeue(row)
-        books.release(row)
-    else:
-        orders[row + LEAVES] = resting
-        orders[row + EXECUTED] += traded
-        books.levels[level + TOTAL] -= traded
     return quantity

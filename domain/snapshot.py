@@ -3,7 +3,7 @@ the same bytes.
 
 The state is written in one canonical order (numbers ascending, queues in priority order), so that
 equal states give equal bytes whatever way led to them; `state_hash` is SHA-256 over it. The client
-order ids follow it, oldest first, and take part in the hash by an order-free sum for each
+order ids follow it, as they are kept, and take part in the hash by an order-free sum for each
 instrument.
 
 Little-endian words: magic and version, shard, position, trading time, match number, salt; sessions;
@@ -14,13 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from typing import Final
+from typing import Final, final
 
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
+from librt.vecs import append, vec
 from mypy_extensions import i64
 
-from domain.book import (
+from domain.book import Books, next_level
+from domain.client_ids import WORDS
+from domain.exchange import Exchange, Session
+from domain.rows import (
     BEST_BID,
+    CLIENT_IDS,
+    CLIENT_IDS_SUM,
     EXECUTED,
     HEAD,
     INSTRUMENT_ROW,
@@ -33,15 +39,14 @@ from domain.book import (
     PRICE_ACCOUNT,
     ROW,
     SEQUENCE,
-    Books,
+    TRADING_DAY,
 )
-from domain.client_ids import ClientIds
-from domain.exchange import Exchange, Session
 from domain.tables import LOW
 
-SNAPSHOT_MAGIC: Final = 0x0000000131534258  # "XBS1", version 1
-HEAD_BYTES: Final = 80  # magic, length of the state, SHA-256 of it, SHA-256 of the client order ids
-CHUNK_BYTES: Final = 1_000_000
+SNAPSHOT_MAGIC: Final = 0x0000000231534258  # "XBS1", version 2
+# Magic, length of the state, SHA-256 of it, SHA-256 of the SHA-256s of the client order ids' chunks
+HEAD_BYTES: Final = 80
+CHUNK_BYTES: Final = 1_000_000  # of the state; a chunk of client order ids has 1 MiB at most
 SCALARS: Final = 9  # words of an instrument's row that are state in themselves
 
 
@@ -56,39 +61,61 @@ def state_hash(exchange: Exchange) -> bytes:
     return hashlib.sha256(_write_state(exchange)).digest()
 
 
+@final
+class FrozenState:
+    """An exchange's state at one moment; the exchange may go on. Only the small part is copied."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.state = _write_state(exchange)
+        self.segments = exchange.books.client_ids.segments()
+
+    def chunks(self) -> list[bytes]:
+        """The snapshot, as of `snapshot`. May be called from another thread."""
+        client_ids = [_segment_bytes(*each) for each in self.segments]
+        digests = hashlib.sha256()
+        for chunk in client_ids:
+            digests.update(hashlib.sha256(chunk).digest())
+        head = BytesWriter()
+        write_i64_le(head, SNAPSHOT_MAGIC)
+        write_i64_le(head, len(self.state))
+        head.write(hashlib.sha256(self.state).digest())
+        head.write(digests.digest())
+        first = head.getvalue() + self.state
+        return [
+            first[at : at + CHUNK_BYTES] for at in range(0, len(first), CHUNK_BYTES)
+        ] + client_ids
+
+
 def snapshot(exchange: Exchange) -> list[bytes]:
-    """The state as chunks of at most 1 MB, to be kept in order.
+    """The state as chunks of about 1 MB at most, to be kept in order.
 
     Full chunks of client order ids, oldest first, are the same in every later snapshot of the day.
     """
-    state = _write_state(exchange)
-    client_ids = _write_client_ids(exchange.books.client_ids)
-    head = BytesWriter()
-    write_i64_le(head, SNAPSHOT_MAGIC)
-    write_i64_le(head, len(state))
-    head.write(hashlib.sha256(state).digest())
-    head.write(hashlib.sha256(client_ids).digest())
-    chunks: list[bytes] = []
-    for part in (head.getvalue() + state, client_ids):
-        chunks.extend(part[at : at + CHUNK_BYTES] for at in range(0, len(part), CHUNK_BYTES))
-    return chunks
+    return FrozenState(exchange).chunks()
 
 
 def restore(chunks: list[bytes]) -> Exchange:
     """The engine that `snapshot` saw. Raises SnapshotError on anything else."""
-    data = b"".join(chunks)
-    if len(data) < HEAD_BYTES or len(data) % 8 != 0 or read_i64_le(data, 0) != SNAPSHOT_MAGIC:
+    if not chunks or len(chunks[0]) < HEAD_BYTES or read_i64_le(chunks[0], 0) != SNAPSHOT_MAGIC:
         raise SnapshotError("not a snapshot of this release")
-    end = HEAD_BYTES + read_i64_le(data, 8)
-    if not HEAD_BYTES <= end <= len(data):
+    head = chunks[0][:HEAD_BYTES]
+    length = read_i64_le(head, 8)
+    count = (HEAD_BYTES + length + CHUNK_BYTES - 1) // CHUNK_BYTES
+    state = b"".join(chunks[:count])[HEAD_BYTES:]
+    if length < 0 or len(state) != length:
         raise SnapshotError("the snapshot is cut off")
-    state = data[HEAD_BYTES:end]
-    if hashlib.sha256(state).digest() != data[16:48]:
+    if hashlib.sha256(state).digest() != head[16:48]:
         raise SnapshotError("the snapshot is damaged")
-    if hashlib.sha256(memoryview(data)[end:]).digest() != data[48:HEAD_BYTES]:
+    client_ids = chunks[count:]
+    digests = hashlib.sha256()
+    for chunk in client_ids:
+        digests.update(hashlib.sha256(chunk).digest())
+    if digests.digest() != head[48:HEAD_BYTES]:
         raise SnapshotError("the snapshot's client order ids are damaged")
     exchange = _read_state(state)
-    _read_client_ids(exchange.books.client_ids, data, end)
+    _read_client_ids(exchange.books, client_ids)
+    if _write_state(exchange) != state:
+        raise SnapshotError("the snapshot does not give the state that it was taken of")
     return exchange
 
 
@@ -135,10 +162,9 @@ def _write_instrument(out: BytesWriter, books: Books, instrument: i64) -> None:
     for word in range(SCALARS):
         if word != BEST_BID and word != BEST_BID + 1:
             write_i64_le(out, books.instruments[book + word])
-    ids = books.client_ids
-    write_i64_le(out, ids.days[instrument])
-    write_i64_le(out, ids.counts[instrument])
-    write_i64_le(out, ids.sums[instrument])
+    write_i64_le(out, books.instruments[book + TRADING_DAY])
+    write_i64_le(out, books.instruments[book + CLIENT_IDS])
+    write_i64_le(out, books.instruments[book + CLIENT_IDS_SUM])
     for side in range(2):
         rows: list[int] = []
         level = books.instruments[book + BEST_BID + side]
@@ -147,7 +173,7 @@ def _write_instrument(out: BytesWriter, books: Books, instrument: i64) -> None:
             while row != NIL:
                 rows.append(row)
                 row = books.orders[row + NEXT]
-            level = books.next_level(level)
+            level = next_level(books.levels, level)
         write_i64_le(out, len(rows))
         for row in rows:
             write_i64_le(out, books.orders[row])
@@ -158,19 +184,22 @@ def _write_instrument(out: BytesWriter, books: Books, instrument: i64) -> None:
             )
 
 
-def _write_client_ids(ids: ClientIds) -> bytes:
-    if ids.used == ids.live * 4 and sys.byteorder == "little":
-        return bytes(memoryview(ids.entries)[: ids.used])
+def _segment_bytes(chunk: vec[i64], first: int, end: int) -> bytes:
+    if sys.byteorder == "little":
+        return bytes(memoryview(chunk)[first * WORDS : end * WORDS])
     out = BytesWriter()
-    entry: i64 = 0
-    while entry < ids.used:
-        if ids.is_of_today(entry):
-            word: i64 = 0
-            while word < 4:
-                write_i64_le(out, ids.entries[entry + word])
-                word += 1
-        entry += 4
+    for word in range(first * WORDS, end * WORDS):
+        write_i64_le(out, chunk[word])
     return out.getvalue()
+
+
+def _segment_of(data: bytes) -> vec[i64]:
+    if sys.byteorder == "little":
+        return vec[i64](memoryview(data).cast("q"))
+    words = vec[i64](capacity=len(data) // 8)
+    for at in range(0, len(data), 8):
+        words = append(words, read_i64_le(data, at))
+    return words
 
 
 def _read_state(data: bytes) -> Exchange:
@@ -205,7 +234,7 @@ def _read_state(data: bytes) -> Exchange:
 
 def _read_instruments(exchange: Exchange, data: bytes, at: i64) -> None:
     books = exchange.books
-    resting: list[tuple[int, int, int]] = []
+    resting: list[tuple[int, int]] = []
     count = read_i64_le(data, at)
     at += 8
     for _ in range(count):
@@ -217,33 +246,39 @@ def _read_instruments(exchange: Exchange, data: bytes, at: i64) -> None:
             if word != BEST_BID and word != BEST_BID + 1:
                 books.instruments[book + word] = read_i64_le(data, at)
                 at += 8
-        books.client_ids.days[instrument] = read_i64_le(data, at)
+        books.instruments[book + TRADING_DAY] = read_i64_le(data, at)
         at += 24
         for side in range(2):
             orders = read_i64_le(data, at)
             at += 8
             for _each in range(orders):
-                resting.append((read_i64_le(data, at), at, instrument * 2 + side))
+                resting.append((at, instrument * 2 + side))
                 at += 32
     _rest_all(books, data, resting)
 
 
-def _rest_all(books: Books, data: bytes, resting: list[tuple[int, int, int]]) -> None:
-    """Put the orders back twice over: in id order for the accounts' lists, in priority order for
-    the queues.
+def _rest_all(books: Books, data: bytes, resting: list[tuple[int, int]]) -> None:
+    """Put the orders back in priority order, each at the end of its queue; then, oldest first, on
+    their accounts' lists.
     """
     sequences = [
         books.instruments[i] for i in range(SEQUENCE, len(books.instruments), INSTRUMENT_ROW)
     ]
-    for order_id, place, side_id in sorted(resting):
+    order_ids: list[int] = []
+    for place, side_id in resting:
+        order_id = read_i64_le(data, place)
         terms = read_i64_le(data, place + 8)
         leaves, rest = read_i64_le(data, place + 16), read_i64_le(data, place + 24)
-        price, account = terms & LOW, terms >> 32
-        books.rest(order_id, side_id, price, account, leaves, rest & LOW, rest >> 32)
-    for order_id, place, side_id in resting:
-        row = books.find(order_id)
-        books.dequeue(row)
-        books.enqueue(row, side_id, read_i64_le(data, place + 8) & LOW)
+        books.reserve()
+        books.place(
+            books.orders, books.levels, order_id, side_id, terms, leaves, rest & LOW, rest >> 32
+        )
+        order_ids.append(order_id)
+    order_ids.sort()
+    orders = books.orders
+    for order_id in order_ids:
+        row = books.find(orders, order_id)
+        books.join_account(orders, row, orders[row + PRICE_ACCOUNT] >> 32)
     books.out = BytesWriter()
     books.flush_levels()
     books.out = BytesWriter()
@@ -252,14 +287,10 @@ def _rest_all(books: Books, data: bytes, resting: list[tuple[int, int, int]]) ->
         books.instruments[number * INSTRUMENT_ROW + SEQUENCE] = sequences[number]
 
 
-def _read_client_ids(ids: ClientIds, data: bytes, at: i64) -> None:
-    while at + 32 <= len(data):
-        rest = read_i64_le(data, at + 24)
-        instrument = rest & 0xFFFF
-        if instrument >= len(ids.days) or ids.days[instrument] & 0x7FFF != (rest >> 16) & 0x7FFF:
-            raise SnapshotError("the snapshot's client order ids are damaged")
-        ids.first = read_i64_le(data, at)
-        ids.second = read_i64_le(data, at + 8)
-        ids.seek()
-        ids.add(read_i64_le(data, at + 16), rest >> 32, instrument)
-        at += 32
+def _read_client_ids(books: Books, chunks: list[bytes]) -> None:
+    books.client_ids.expect(sum(map(len, chunks)) // (8 * WORDS))
+    for chunk in chunks:
+        if len(chunk) % (8 * WORDS) != 0:
+            raise SnapshotError("the snapshot's client order ids are cut off")
+        if not books.client_ids.adopt(_segment_of(chunk), books.instruments):
+            raise SnapshotError("a client order id is of no instrument that is listed")

@@ -2,8 +2,8 @@
 key.
 
 Guarantees: lookups and changes take a bounded number of steps whatever the price range; nothing
-here depends on Python's own hashing, so two processes behave alike. No multiplication passes 2**63
-(see `domain.codes`)."""
+here depends on Python's own hashing, so two processes behave alike. Where a product may pass 2**63,
+only bits that wrapping leaves alone are kept."""
 
 from __future__ import annotations
 
@@ -80,13 +80,15 @@ class IdMap:
         self.count: i64 = 0
         self.mask: i64 = 1023
         self.slots: vec[i64] = zeros(2048)
-        low: i64 = (0x2C1B3C6D + salt) & 0x1FFFFFFF
-        self.low_factor: i64 = low | 0x20000001
-        self.high_factor: i64 = 0x297A2D39
+        self.factor: i64 = (0x1E3779B97F4A7C15 ^ (salt << 8)) | 1
 
     def home(self, key: i64) -> i64:
-        """Where the search for `key` begins."""
-        return (((key & LOW) * self.low_factor + (key >> 32) * self.high_factor) >> 20) & self.mask
+        """Where the search for `key` begins. Keys lie in lattices (a side's prices, step by step):
+        it takes two rounds to spread them. A product may wrap.
+        """
+        spread = (key * self.factor) & 0x3FFFFFFFFFFFFFFF
+        spread = ((spread ^ (spread >> 31)) * 0x14D049BB133111EB) & 0x3FFFFFFFFFFFFFFF
+        return (spread >> 31) & self.mask
 
     def get(self, key: i64) -> i64:
         """The value, or ABSENT."""
@@ -161,6 +163,107 @@ class IdMap:
                 fresh[home << 1] = key
                 fresh[(home << 1) + 1] = old[at + 1]
             at += 2
+        self.slots = fresh
+
+
+# A slot of a RowMap: row number + 1 in the low bits, 36 bits of the key's hash above them.
+ROW_BITS: Final = 26
+ROW_MASK: Final = 0x3FFFFFF
+ROW_WORDS_BITS: Final = 3  # a pool's rows are 8 words; the first is the key
+
+
+@final
+class RowMap:
+    """The row of a pool (of 8-word rows that begin with their key) that holds a positive 64-bit
+    key: open addressing, linear probing, no tombstones, one word a slot, at most 60 % full.
+
+    Keys that agree but for their lowest `run_bits` bits lie side by side: the ids of orders that
+    came together share a cache line. `salt` spreads keys that a client may choose (prices).
+    """
+
+    def __init__(self, run_bits: int, salt: int = 0) -> None:
+        self.count: i64 = 0
+        self.mask: i64 = 1023
+        self.slots: vec[i64] = zeros(1024)
+        self.run_bits: i64 = run_bits
+        self.run_mask: i64 = (1 << run_bits) - 1
+        self.factor: i64 = (0x1E3779B97F4A7C15 ^ (salt << 8)) | 1
+
+    def hash_of(self, key: i64) -> i64:
+        """36 bits, of which the lowest say where the search begins. The product may wrap: bits 26
+        to 61 are the same as of the whole one.
+        """
+        run = self.run_mask
+        spread = (((key >> self.run_bits) * self.factor) & 0x3FFFFFFFFFFFFFFF) >> ROW_BITS
+        return (spread & ~run) | (key & run)
+
+    def get(self, key: i64, pool: vec[i64]) -> i64:
+        """First word of the key's row in `pool`, or ABSENT."""
+        slots = self.slots
+        mask = self.mask
+        hashed = self.hash_of(key)
+        at = hashed & mask
+        while True:
+            found = slots[at]
+            if found == 0:
+                return ABSENT
+            if found >> ROW_BITS == hashed:
+                row = ((found & ROW_MASK) - 1) << ROW_WORDS_BITS
+                if pool[row] == key:
+                    return row
+            at = (at + 1) & mask
+
+    def put(self, key: i64, row: i64) -> None:
+        """Add a key that is not there, with the first word of its row."""
+        slots = self.slots
+        mask = self.mask
+        hashed = self.hash_of(key)
+        at = hashed & mask
+        while slots[at] != 0:
+            at = (at + 1) & mask
+        slots[at] = (hashed << ROW_BITS) | ((row >> ROW_WORDS_BITS) + 1)
+        self.count += 1
+        if self.count * 5 > (mask + 1) * 3:
+            self._grow()
+
+    def remove(self, key: i64, row: i64) -> None:
+        """Forget a key that is there, moving back what was pushed past it."""
+        slots = self.slots
+        mask = self.mask
+        hashed = self.hash_of(key)
+        wanted = (hashed << ROW_BITS) | ((row >> ROW_WORDS_BITS) + 1)
+        at = hashed & mask
+        while slots[at] != wanted:
+            assert slots[at] != 0, "the key is there"
+            at = (at + 1) & mask
+        self.count -= 1
+        gap = at
+        while True:
+            at = (at + 1) & mask
+            moved = slots[at]
+            if moved == 0:
+                break
+            # It may fill the gap if its home does not lie between the gap and itself.
+            if ((at - (moved >> ROW_BITS)) & mask) >= ((at - gap) & mask):
+                slots[gap] = moved
+                gap = at
+        slots[gap] = 0
+
+    def _grow(self) -> None:
+        old = self.slots
+        size = self.mask + 1
+        mask = (size << 1) - 1
+        fresh = zeros(size << 1)
+        at: i64 = 0
+        while at < size:
+            moved = old[at]
+            if moved != 0:
+                home = (moved >> ROW_BITS) & mask
+                while fresh[home] != 0:
+                    home = (home + 1) & mask
+                fresh[home] = moved
+            at += 1
+        self.mask = mask
         self.slots = fresh
 
 

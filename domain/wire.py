@@ -26,13 +26,13 @@ part. The records of each type are drawn beside the functions that write them, h
 from __future__ import annotations
 
 import hashlib
-import zlib
 from dataclasses import dataclass
 from typing import Final
 
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
+from domain.checksum import crc32
 from domain.codes import COMMANDS_PER_BATCH_MAX
 from domain.commands import (
     CancelOrder,
@@ -227,7 +227,7 @@ def encode_batch(
     if len(tail) + 8 > COMMAND_BATCH_BYTES_MAX:
         raise OversizedError(f"a batch of {len(tail) + 8} bytes: at most {COMMAND_BATCH_BYTES_MAX}")
     sealed = tail.getvalue()
-    return COMMAND_MAGIC + zlib.crc32(sealed).to_bytes(4, "little") + sealed
+    return COMMAND_MAGIC + crc32(sealed).to_bytes(4, "little") + sealed
 
 
 def words_min(kind: i64) -> i64:
@@ -255,7 +255,7 @@ def check_batch(batch: bytes) -> CommandHeader:
     if size > COMMAND_BATCH_BYTES_MAX:
         raise OversizedError(f"{size} bytes; at most {COMMAND_BATCH_BYTES_MAX}")
     first = read_i64_le(batch, 0)
-    if zlib.crc32(memoryview(batch)[8:]) != (first >> 32) & LOW:
+    if crc32(memoryview(batch)[8:]) != (first >> 32) & LOW:
         raise ChecksumError("the checksum does not match")
     word = read_i64_le(batch, 8)
     version = word & 0xFFFF

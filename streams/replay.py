@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from domain.batch import START
-from domain.book import INSTRUMENT_ROW, SYMBOL
+from domain.rows import INSTRUMENT_ROW, SYMBOL
 from domain.codes import REPEAT, UNDECODABLE
 from domain.commands import ClockTick
 from domain.exchange import Exchange

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from domain.book import COLLAR, INSTRUMENT_ROW
+from domain.rows import COLLAR, INSTRUMENT_ROW
 from domain.codes import (
     APPLIED,
     BUY,
