@@ -16,6 +16,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT
 
 from streams.kafka.connection import KafkaConnection
+from streams.workers.seldom import tell_seldom
 from streams.workers.tables import NoTables
 
 SESSION_TIMEOUT_S: Final = 10.0
@@ -103,6 +104,7 @@ class QuietWorker(faust.Worker):
         self.spinner = None
         for name in NOISY_LOGGERS:  # they tell of each service that starts and stops
             logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+        tell_seldom()
 
     def install_signal_handlers(self) -> None:
         """None: whoever runs the worker decides when it stops."""

@@ -112,7 +112,7 @@ class Shards:
         self._jumped[tp] = end
         consumer: Any = self._app.consumer
         await consumer.seek(tp, end)
-        # Faust commits contiguous offsets only; without this it would wait for those jumped over.
+        # Faust commits contiguous offsets only: it would list all that were jumped over, or wait.
         consumer._committed_offset[tp] = end
         follower.ring.look()
         log.debug("%s: Faust goes on at offset %d", follower.name, end)

@@ -68,12 +68,14 @@ def batches(
             yield session, number, encode_batch(session, number, number, encoded)
 
 
-def fill(connection: KafkaConnection, shard: int, count: int, *, seed: int = 1) -> None:
-    """A listing, then `count` batches."""
+def fill(
+    connection: KafkaConnection, shard: int, count: int, *, seed: int = 1, size: int = 20
+) -> None:
+    """A listing, then `count` batches of `size` commands."""
     log = KafkaCommandLog(connection, shard)
     if log.head() == 0:
         log.append(LISTING_SESSION, 1, listing(shard))
-    for session, number, batch in batches(seed, shard, count):
+    for session, number, batch in batches(seed, shard, count, size):
         log.append(session, number, batch)
     log.close()
 
