@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from domain import SOURCES, source_hash, source_path  # noqa: E402
 
 # Inlining across the engine's small functions is worth a tenth of its speed (benchmarks.tapes), and
-# costs twenty seconds of compiling. Arithmetic wraps: domain.client_ids and domain.tables rely on it.
+# costs twenty seconds. Arithmetic wraps: domain.client_ids and domain.tables rely on it.
 FLAGS = (
     "-O2 -g0 -fwrapv -fno-semantic-interposition -finline-functions",
     "--param max-inline-insns-auto=150 --param inline-unit-growth=300",

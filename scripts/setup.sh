@@ -12,7 +12,16 @@ if [ ! -x .venv/bin/python ]; then
     exit 1
   }
 fi
-echo "installing packages (once, a minute or two)"
-.venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt \
-  --config-settings editable_mode=compat -e '.[dev]'
+pip() {
+  .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt "$@"
+}
+echo "installing packages and compiling the engine (once, a minute or two)"
+# The compiler needs little, so it works while the rest is installed.
+pip mypy mypy-extensions librt setuptools isal
+.venv/bin/python scripts/compile_domain.py &
+compiling=$!
+trap 'kill $compiling 2>/dev/null' EXIT
+pip --config-settings editable_mode=compat -e '.[dev]'
+wait $compiling
+trap - EXIT
 touch .venv/.installed

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from domain.batch import START, EventBatch, ForkError, Position
 from domain.exchange import Exchange
-from domain.snapshot import SnapshotError, restore, snapshot
+from domain.snapshot import FrozenState, SnapshotError, restore
 from domain.wire import EventHeader, NewerVersionError, decode_event_header, seal_events
 from streams.metrics import MatcherMetrics
 
@@ -230,16 +230,16 @@ class Matcher:
         if self._snapshots is None or (self._saving is not None and self._saving.is_alive()):
             return
         at = Position(self.exchange.position, self.chain)
-        chunks = snapshot(self.exchange)
+        frozen = FrozenState(self.exchange)
         self._commands_since_snapshot = 0
-        self._saving = self._aside(lambda: self._save(at, chunks))
+        self._saving = self._aside(lambda: self._save(at, frozen))
         if wait:
             self._saving.join()
 
-    def _save(self, at: Position, chunks: list[bytes]) -> None:
+    def _save(self, at: Position, frozen: FrozenState) -> None:
         assert self._snapshots is not None
         try:
-            self._snapshots.save(self.shard, at, chunks)
+            self._snapshots.save(self.shard, at, frozen.chunks())
         except Exception as error:  # noqa: BLE001 - a snapshot only saves time; the log is the truth
             self.metrics.snapshot_failed()
             log.warning("shard %d: snapshot of %d not saved: %r", self.shard, at.position, error)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from domain.batch import START
-from domain.rows import INSTRUMENT_ROW, SYMBOL
 from domain.codes import REPEAT, UNDECODABLE
 from domain.commands import ClockTick
 from domain.exchange import Exchange
+from domain.rows import INSTRUMENT_ROW, SYMBOL
 from domain.snapshot import restore, snapshot
 from domain.wire import (
     COMMAND_HEADER_BYTES,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from domain.rows import COLLAR, INSTRUMENT_ROW
 from domain.codes import (
     APPLIED,
     BUY,
@@ -31,6 +30,7 @@ from domain.events import (
     OrderRepeated,
 )
 from domain.exchange import Exchange
+from domain.rows import COLLAR, INSTRUMENT_ROW
 from domain.snapshot import restore, snapshot
 from domain.wire import (
     COMMAND_HEADER_BYTES,

@@ -110,9 +110,9 @@ class PartitionWriter:
                         on_delivery=delivery.told,
                     )
                 except (BufferError, KafkaException) as error:
+                    self._abandon()
                     if at == 0:
                         raise NotSentError(f"{self}: {error}") from error
-                    self._abandon()
                     raise InDoubtError(f"{self}: {error}") from error
             self._await(producer, delivery)
             return delivery.offsets
@@ -131,10 +131,14 @@ class PartitionWriter:
     def _await(self, producer: Producer, delivery: _Delivery) -> None:
         began = time.monotonic()
         while delivery.left:
-            if self._atomic:
-                producer.flush(_SLICE_S)
-            else:
-                producer.poll(_SLICE_S)
+            try:
+                if self._atomic:
+                    producer.flush(_SLICE_S)
+                else:
+                    producer.poll(_SLICE_S)
+            except KafkaException as error:  # the producer gave up for good
+                self._abandon()
+                raise InDoubtError(f"{self}: {error.args[0]}") from error
             waited_s = time.monotonic() - began
             too_long_s = self._down_s if self._suspect else self._delivery_s
             if delivery.left and waited_s > too_long_s:
@@ -151,15 +155,18 @@ class PartitionWriter:
         """The producer, once a broker is known to lead the partition."""
         if self._closed:
             raise NotSentError(f"{self} is closed")
-        if self._producer is None:
-            self._suspect = True
-            self._producer = Producer(self._settings())
-        producer = self._producer
-        producer.poll(0)
+        try:
+            if self._producer is None:
+                self._suspect = True
+                self._producer = Producer(self._settings())
+            self._producer.poll(0)
+        except KafkaException as error:
+            self._abandon()
+            raise NotSentError(f"{self}: {error.args[0]}") from error
         if self._suspect:
-            self._check_leader(producer)
+            self._check_leader(self._producer)
             self._suspect = False
-        return producer
+        return self._producer
 
     def _settings(self) -> dict[str, object]:
         settings = self._connection.client(
