@@ -35,7 +35,7 @@ setup(
     name="crossbook-domain",
     packages=[],
     ext_modules=mypycify(
-        {sources!r} + ["--strict", "--explicit-package-bases"],
+        {sources!r} + ["--strict", "--explicit-package-bases", "--follow-imports=silent"],
         opt_level="2",
         strip_asserts=False,
     ),
@@ -78,7 +78,7 @@ def compile_domain() -> bool:
         log.write_text(done.stdout + done.stderr)
         print(
             "compiling failed (build/compile.log): the engine runs interpreted",
-            done.stderr[-600:],
+            (done.stderr or done.stdout)[-600:],
             sep="\n",
         )
         remove_extensions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -35,7 +36,11 @@ class OnKafka:
     def _connect(self, kafka_connection: KafkaConnection) -> Iterator[None]:
         type(self).connection = kafka_connection
         type(self).opened = []
+        before = set(threading.enumerate())
         yield
+        for thread in set(threading.enumerate()) - before:
+            if thread.name.startswith("Thread-"):  # the suite's own readers, told to stop
+                thread.join()
         for recorder in self.opened:
             recorder.close()
 

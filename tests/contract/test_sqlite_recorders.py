@@ -4,6 +4,7 @@ for the disk.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,13 @@ class InFile:
 
     @pytest.fixture(autouse=True)
     def _open(self, tmp_path: Path) -> Iterator[None]:
+        before = set(threading.enumerate())
         self.factory = self.factory_class({"SQLITE_DBNAME": str(tmp_path / "events.sqlite")})
         yield
+        # The suite tells its readers to stop but does not wait for them, and to close a connection
+        # that a thread reads from crashes the interpreter.
+        for thread in set(threading.enumerate()) - before:
+            thread.join()
         self.factory.close()
 
     def create_recorder(self) -> ApplicationRecorder:
