@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Request
+from starlette.datastructures import Headers
 
 from api.errors import Problem, retry_after
-from commands.directory.entries import AccountEntry
+from commands.directory.entries import AccountEntry, KeyEntry
 from commands.directory.view import DirectoryView
 
 # What else a scope lets do: who may trade may also see the account's orders.
@@ -34,25 +35,28 @@ class Caller:
         return f"key:{self.key_id}"
 
 
-def key_text_of(request: Request) -> str:
-    """The key as it was sent. Raises Problem (401) where there is none."""
-    headers = request.headers
+def key_text_in(headers: Headers) -> str:
+    """The key as it was sent, empty where there is none."""
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() == "bearer" and text:
             return text.strip()
-    text = headers.get("x-api-key", "")
+    return headers.get("x-api-key", "")
+
+
+def key_text_of(request: Request) -> str:
+    """The key as it was sent. Raises Problem (401) where there is none."""
+    text = key_text_in(request.headers)
     if not text:
         detail = "send a key: Authorization: Bearer cbk_…, or X-API-Key"
         raise Problem(401, "no_key", detail, headers=CHALLENGE)
     return text
 
 
-def authenticate(view: DirectoryView, request: Request, scope: str) -> Caller:
-    """The caller, whose key has this scope. Raises Problem: 401, 403, or 503 where keys cannot be
+def key_of(view: DirectoryView, text: str) -> tuple[KeyEntry, AccountEntry]:
+    """The key that this text is, and its account. Raises Problem: 401, or 503 where keys cannot be
     checked."""
-    text = key_text_of(request)
     if view.stale:
         detail = "keys cannot be checked now: the directory has not been read for some seconds"
         raise Problem(503, "directory_stale", detail, headers=retry_after())
@@ -60,6 +64,13 @@ def authenticate(view: DirectoryView, request: Request, scope: str) -> Caller:
     account = None if key is None else view.account(key.account)
     if key is None or account is None:
         raise Problem(401, "invalid_key", "this key is not valid", headers=CHALLENGE)
+    return key, account
+
+
+def authenticate(view: DirectoryView, request: Request, scope: str) -> Caller:
+    """The caller, whose key has this scope. Raises Problem: 401, 403, or 503 where keys cannot be
+    checked."""
+    key, account = key_of(view, key_text_of(request))
     if key.scopes.isdisjoint(IMPLIED_BY[scope]):
         raise Problem(403, "missing_scope", f"this key has not the scope {scope!r}")
     return Caller(account, key.key_id)
