@@ -8,6 +8,8 @@ from typing import Protocol
 from fastapi import Request
 
 from api.positions import LastWrites
+from api.stream.interface import Hub
+from api.stream.limits import StreamSettings
 from commands.directory.application import Directory
 from commands.directory.view import DirectoryView
 from commands.protocols import Gateway, Progress
@@ -66,6 +68,8 @@ class Services:
     history: HistoryReader
     settings: ApiSettings = field(default_factory=ApiSettings)
     last_writes: LastWrites = field(default_factory=LastWrites)
+    hub: Hub | None = None
+    stream_settings: StreamSettings = field(default_factory=StreamSettings)
 
 
 def services_of(request: Request) -> Services:

@@ -16,6 +16,7 @@ import uvicorn
 
 from api.rest.app import create_app
 from api.services import Services
+from api.stream.socket import StreamSocket
 from cli.api_services import Tasks
 from cli.metrics_page import Page
 from cli.settings import Settings
@@ -54,6 +55,7 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
     async with services_of(settings) as (services, tasks):
         app = create_app(services, metrics_page=Page(settings))
         looking = asyncio.create_task(app.state.readiness.run(), name="readiness")
+        streaming = asyncio.create_task(app.state.stream.run(), name="stream")
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -61,6 +63,9 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
             lifespan="off",
             access_log=False,
             log_config=None,
+            ws=StreamSocket,
+            ws_max_size=settings.stream_message_bytes_max,
+            ws_per_message_deflate=False,
             server_header=False,
             timeout_graceful_shutdown=2,
         )
@@ -68,9 +73,10 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
         serving = asyncio.create_task(server.serve(), name="server")
         stopping = asyncio.create_task(_wait_for(stop), name="stop")
         ended, _ = await asyncio.wait(
-            {stopping, serving, looking, *tasks}, return_when=asyncio.FIRST_COMPLETED
+            {stopping, serving, looking, streaming, *tasks}, return_when=asyncio.FIRST_COMPLETED
         )
         looking.cancel()
+        streaming.cancel()
         server.should_exit = True
         await serving
         for task in ended - {stopping, serving}:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from api.services import ApiSettings, DirectoryWrites, Services
+from api.stream.limits import StreamSettings
 from cli.roles.process import required
 from cli.settings import Settings
 from commands.directory.application import Directory, DirectoryApplication
@@ -59,6 +60,21 @@ def api_settings_of(settings: Settings) -> ApiSettings:
     )
 
 
+def stream_settings_of(settings: Settings) -> StreamSettings:
+    """The settings that the stream reads."""
+    return StreamSettings(
+        origins=tuple(settings.stream_origins.replace(",", " ").split()),
+        subscriptions_max=settings.stream_subscriptions_max,
+        message_bytes_max=settings.stream_message_bytes_max,
+        messages_per_s_max=settings.stream_messages_per_s_max,
+        connections_max=settings.stream_connections_max,
+        connections_per_key_max=settings.stream_connections_per_key_max,
+        connections_per_address_max=settings.stream_connections_per_address_max,
+        heartbeat_ms=settings.stream_heartbeat_ms,
+        silent_ms_max=settings.stream_silent_ms_max,
+    )
+
+
 @contextlib.asynccontextmanager
 async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple[Services, Tasks]]:
     """The running parts behind the API, and the tasks beside it. What is opened here is closed at
@@ -82,6 +98,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         books=books,
         history=history,
         settings=api_settings_of(settings),
+        stream_settings=stream_settings_of(settings),
     )
     try:
         yield services, {*parts.tasks, *tasks}

@@ -76,6 +76,35 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(
         1_048_576, ge=1024, description="bytes of one HTTP request body at most (else 413)"
     )
+    stream_origins: str = Field(
+        "",
+        description="origins (`https://desk.example`, ...) whose web pages may open a stream "
+        "besides our own; `*`: all",
+    )
+    stream_subscriptions_max: int = Field(
+        1000, ge=1, description="subscriptions (a channel of a symbol) of one stream at most"
+    )
+    stream_message_bytes_max: int = Field(
+        65_536, ge=1024, description="bytes of one message to a stream at most (else closed, 1009)"
+    )
+    stream_messages_per_s_max: int = Field(
+        50, ge=1, description="messages a second to one stream at most, as many at once"
+    )
+    stream_connections_max: int = Field(
+        10_000, ge=1, description="streams of one API process at most (else 429)"
+    )
+    stream_connections_per_key_max: int = Field(
+        100, ge=1, description="streams of one API process with one key at most (else 429)"
+    )
+    stream_connections_per_address_max: int = Field(
+        2000, ge=1, description="streams of one API process from one address at most (else 429)"
+    )
+    stream_heartbeat_ms: int = Field(
+        5000, ge=100, description="time between two heartbeats of a stream"
+    )
+    stream_silent_ms_max: int = Field(
+        4500, ge=300, description="a stream whose client answers no ping for so long is cut off"
+    )
     delta_stream_length_max: int = Field(
         10_000, ge=1, description="entries of one instrument's delta stream in Redis at most"
     )

@@ -1,9 +1,11 @@
-"""The stream for programs that wait. See `crossbook_client.stream_async` for the one that awaits."""
+"""The stream for programs that wait.
+
+See `crossbook_client.stream_async` for the one that awaits."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from websockets.sync.client import ClientConnection, connect
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
+from starlette.routing import Route, WebSocketRoute
 
 from api.errors import install_error_handlers
 from api.metrics import metrics_route, own_page
@@ -14,6 +15,8 @@ from api.readiness import Readiness
 from api.rest import admin, batch, health, market, orders
 from api.rest.openapi import install_openapi
 from api.services import Services
+from api.stream.endpoint import PATH as STREAM_PATH
+from api.stream.endpoint import Stream, upgrade_required
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -32,7 +35,8 @@ def create_app(
     metrics_page: Callable[[], Awaitable[bytes]] = own_page,
 ) -> FastAPI:
     """The app of one API process. `lifespan` starts and stops what runs beside it; whoever serves
-    the app runs `app.state.readiness.run()`. `metrics_page` makes what `/metrics` shows.
+    the app runs `app.state.readiness.run()` and `app.state.stream.run()`. `metrics_page` makes what
+    `/metrics` shows.
     """
     app = FastAPI(
         title="Crossbook",
@@ -53,6 +57,10 @@ def create_app(
     for module in (batch, orders, market, admin, health):
         # Flat, not included: a request then walks one table of routes, in this order.
         app.router.routes.extend(module.router.routes)
+    stream = Stream(services.directory_view, services.hub, services.stream_settings)
+    app.state.stream = stream
+    app.router.routes.append(WebSocketRoute(STREAM_PATH, stream))
+    app.router.routes.append(Route(STREAM_PATH, upgrade_required, include_in_schema=False))
     app.router.routes.append(metrics_route(metrics_page))
     install_error_handlers(app)
     # The last one added is the outermost: every answer has its request id, also one of 413.

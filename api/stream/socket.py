@@ -1,9 +1,9 @@
 """The server's side of one WebSocket: uvicorn's own, with a way for frames that are made already.
 
 Guarantees: what waits in this process to be sent to one client is at most `WAITING_BYTES_MAX` and
-one piece more, and the one large message that is being sent in pieces, however slowly it reads; control frames and
-the notice of an end never fall into the middle of another message's frame; a client that answers no
-ping in time is cut off, told why as far as it still reads.
+one piece more, and the one large message that is being sent in pieces, however slowly it reads;
+control frames and the notice of an end never fall into the middle of another message's frame; a
+client that answers no ping in time is cut off, told why as far as it still reads.
 """
 
 from __future__ import annotations

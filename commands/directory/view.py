@@ -91,6 +91,11 @@ class DirectoryView:
         good = matches(parts[1], NO_KEY_HASH if entry is None else entry.sha256)
         return entry if good and entry is not None and not entry.revoked else None
 
+    def revoked(self, key_id: str) -> bool:
+        """Whether this key, once good, no longer is."""
+        entry = self._state.keys.get(key_id)
+        return entry is None or entry.revoked
+
     def refresh(self) -> int:
         """Apply what the log has beyond the view; return the last notification id. Blocks. Raises
         PersistenceError."""
