@@ -86,7 +86,7 @@ class Ping(Struct, tag_field="op", tag="ping", forbid_unknown_fields=True):
 ClientMessage: TypeAlias = Subscribe | Unsubscribe | Auth | Ping
 
 
-class Subscribed(Struct, tag_field="type", tag="subscribed"):
+class Subscribed(Struct, tag_field="type", tag="subscribed", omit_defaults=True):
     """These symbols are subscribed to; each channel's first message is next."""
 
     channel: str
@@ -94,7 +94,7 @@ class Subscribed(Struct, tag_field="type", tag="subscribed"):
     id: str | int | None = None
 
 
-class Unsubscribed(Struct, tag_field="type", tag="unsubscribed"):
+class Unsubscribed(Struct, tag_field="type", tag="unsubscribed", omit_defaults=True):
     """Nothing more comes of these symbols in this channel."""
 
     channel: str
@@ -102,7 +102,7 @@ class Unsubscribed(Struct, tag_field="type", tag="unsubscribed"):
     id: str | int | None = None
 
 
-class Authenticated(Struct, tag_field="type", tag="authenticated"):
+class Authenticated(Struct, tag_field="type", tag="authenticated", omit_defaults=True):
     """The connection has a key now."""
 
     account: int
@@ -111,27 +111,27 @@ class Authenticated(Struct, tag_field="type", tag="authenticated"):
     id: str | int | None = None
 
 
-class Pong(Struct, tag_field="type", tag="pong"):
+class Pong(Struct, tag_field="type", tag="pong", omit_defaults=True):
     """The answer to `ping`. `time` is the server's, RFC 3339 in UTC."""
 
     time: str
     id: str | int | None = None
 
 
-class Heartbeat(Struct, tag_field="type", tag="heartbeat"):
+class Heartbeat(Struct, tag_field="type", tag="heartbeat", omit_defaults=True):
     """The server and the connection are alive. `time` is the server's, RFC 3339 in UTC."""
 
     time: str
 
 
-class ServerShutdown(Struct, tag_field="type", tag="serverShutdown"):
+class ServerShutdown(Struct, tag_field="type", tag="serverShutdown", omit_defaults=True):
     """The server ends and closes the connection with 1012: connect again, with `since`."""
 
     detail: str
     retry_after_ms: int
 
 
-class ErrorMessage(Struct, tag_field="type", tag="error"):
+class ErrorMessage(Struct, tag_field="type", tag="error", omit_defaults=True):
     """A request was refused, or (`closes`) the connection ends. `code` is stable, `detail` says
     what to do."""
 
