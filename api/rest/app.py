@@ -15,6 +15,7 @@ from api.readiness import Readiness
 from api.rest import admin, batch, health, market, orders
 from api.rest.openapi import install_openapi
 from api.services import Services
+from api.stream.asyncapi import ASYNCAPI_PATH, asyncapi
 from api.stream.endpoint import PATH as STREAM_PATH
 from api.stream.endpoint import Stream, upgrade_required
 
@@ -61,6 +62,7 @@ def create_app(
     app.state.stream = stream
     app.router.routes.append(WebSocketRoute(STREAM_PATH, stream))
     app.router.routes.append(Route(STREAM_PATH, upgrade_required, include_in_schema=False))
+    app.router.routes.append(Route(ASYNCAPI_PATH, asyncapi, include_in_schema=False))
     app.router.routes.append(metrics_route(metrics_page))
     install_error_handlers(app)
     # The last one added is the outermost: every answer has its request id, also one of 413.

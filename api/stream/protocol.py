@@ -54,7 +54,7 @@ class StreamError(Exception):
 class Subscribe(Struct, tag_field="op", tag="subscribe", forbid_unknown_fields=True):
     """Begin to send a channel of these symbols. `since` names, by symbol, the `sequence` of the
     last message that the client has: what came after follows, without a snapshot where that can
-    be. `executions` takes no symbols for all of the account's."""
+    be."""
 
     channel: str
     symbols: list[Symbol] = []

@@ -27,17 +27,17 @@ class _Message(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=T
     sequence: Sequence
 
 
-class _Snapshot(_Message):
+class _Snapshot(_Message, kw_only=True):
     type: Literal["snapshot"]
     conflated: bool = False
     resync: Resync | None = None
 
 
-class _Next(_Message):
+class _Next(_Message, kw_only=True):
     previous_sequence: Sequence
 
 
-class Level2Snapshot(_Snapshot):
+class Level2Snapshot(_Snapshot, kw_only=True):
     """Every level of both sides, best first."""
 
     channel: Literal["level2"]
@@ -47,7 +47,7 @@ class Level2Snapshot(_Snapshot):
     checksum: Crc
 
 
-class Level2Delta(_Next):
+class Level2Delta(_Next, kw_only=True):
     """New absolute quantities of levels; a quantity of 0 removes one."""
 
     type: Literal["delta"]
@@ -57,7 +57,7 @@ class Level2Delta(_Next):
     checksum: Crc | None = None
 
 
-class Level1Snapshot(_Snapshot):
+class Level1Snapshot(_Snapshot, kw_only=True):
     """The best level of each side; null where there is none."""
 
     channel: Literal["level1"]
@@ -65,7 +65,7 @@ class Level1Snapshot(_Snapshot):
     ask: Level | None
 
 
-class Level1Top(_Next):
+class Level1Top(_Next, kw_only=True):
     """One of the best levels changed: both, as they are now."""
 
     type: Literal["top"]
@@ -84,14 +84,14 @@ class Match(Struct, forbid_unknown_fields=True):
     time: str
 
 
-class TradesSnapshot(_Snapshot):
+class TradesSnapshot(_Snapshot, kw_only=True):
     """The last trade; null where none is known."""
 
     channel: Literal["trades"]
     last_trade: Match | None
 
 
-class TradeMessage(_Next):
+class TradeMessage(_Next, kw_only=True):
     """One execution, without who traded."""
 
     type: Literal["trade"]
@@ -103,7 +103,7 @@ class TradeMessage(_Next):
     time: str
 
 
-class OrdersSnapshot(_Snapshot):
+class OrdersSnapshot(_Snapshot, kw_only=True):
     """Every resting order, each side in priority order: `[order id, price, leaves quantity]`."""
 
     channel: Literal["orders"]
@@ -126,7 +126,7 @@ class OrderChange(Struct, forbid_unknown_fields=True, omit_defaults=True):
     match_number: Sequence | None = None
 
 
-class OrdersMessage(_Next):
+class OrdersMessage(_Next, kw_only=True):
     """What happened to resting orders, in order."""
 
     type: Literal["orders"]
@@ -134,14 +134,14 @@ class OrdersMessage(_Next):
     changes: list[OrderChange]
 
 
-class StatusSnapshot(_Snapshot):
+class StatusSnapshot(_Snapshot, kw_only=True):
     """The trading state."""
 
     channel: Literal["status"]
     state: State
 
 
-class StatusMessage(_Next):
+class StatusMessage(_Next, kw_only=True):
     """The trading state changed."""
 
     type: Literal["status"]
@@ -149,13 +149,13 @@ class StatusMessage(_Next):
     state: State
 
 
-class ExecutionsSnapshot(_Snapshot):
+class ExecutionsSnapshot(_Snapshot, kw_only=True):
     """Where the chain begins."""
 
     channel: Literal["executions"]
 
 
-class ExecutionMessage(_Next):
+class ExecutionMessage(_Next, kw_only=True):
     """One of the account's orders was executed."""
 
     type: Literal["execution"]
