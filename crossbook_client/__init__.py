@@ -6,7 +6,8 @@
         order = exchange.submit("AAPL", "buy", 100, price="187.25")
         print(order.state, exchange.book("AAPL", min_position=order.position).bids[:1])
 
-`AsyncCrossbook` is the same with `await`. Results are frozen structs; every refusal and failure is
+`AsyncCrossbook` is the same with `await`; `MarketStream` and `AsyncMarketStream` give market data
+as it happens. Results are frozen structs; every refusal and failure is
 an `ApiError` with the reason code. Requests that are safe to send again are sent again.
 """
 
@@ -34,6 +35,10 @@ from crossbook_client.models import (
     TradePage,
 )
 from crossbook_client.retries import Retries
+from crossbook_client.stream import MarketStream
+from crossbook_client.stream_async import AsyncMarketStream
+from crossbook_client.stream_book import LiveBook
+from crossbook_client.stream_state import StreamMessage, StreamRefusedError
 from crossbook_client.synchronous import Crossbook
 
 __all__ = [
@@ -42,6 +47,7 @@ __all__ = [
     "AdminInstrument",
     "ApiError",
     "AsyncCrossbook",
+    "AsyncMarketStream",
     "BatchResult",
     "Book",
     "BookSnapshot",
@@ -55,6 +61,8 @@ __all__ = [
     "Instrument",
     "Level",
     "Limits",
+    "LiveBook",
+    "MarketStream",
     "MassCancelResult",
     "NewKey",
     "Order",
@@ -62,6 +70,8 @@ __all__ = [
     "OrderResult",
     "ReplaceCommand",
     "Retries",
+    "StreamMessage",
+    "StreamRefusedError",
     "SubmitCommand",
     "Trade",
     "TradePage",
