@@ -31,6 +31,7 @@ SOURCES = (
     "domain.snapshot",
     "domain.tables",
     "domain.wire",
+    "projections.market_data.replica",
     "projections.postgres.fold",
     "projections.redis.fold",
 )
