@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from api.services import ApiSettings, DirectoryWrites, Services
+from api.stream.hub import MarketHub
 from api.stream.limits import StreamSettings
 from cli.roles.process import required
 from cli.settings import Settings
+from cli.stream_feed import stream_tasks
 from commands.directory.application import Directory, DirectoryApplication
 from commands.directory.view import DirectoryView
 from commands.sequencer import Limits
 from projections.read_books import BookReader, BooksUnavailableError
 from projections.read_history import HistoryReader, HistoryUnavailableError
+from projections.snapshots import SnapshotStore
 from streams.gateway import GatewayLimits, LogGateway, ProgressBoard
 
 ASK_EVERY_S: Final = 0.5
@@ -83,12 +86,16 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
     view = DirectoryView(parts.application)
     await asyncio.to_thread(view.refresh)
     books = BookReader(required(settings.redis_url, "REDIS_URL"))
-    history = HistoryReader(required(settings.postgres_dsn, "POSTGRES_DSN"))
+    dsn = required(settings.postgres_dsn, "POSTGRES_DSN")
+    history = HistoryReader(dsn)
     await history.open()
     tasks = {asyncio.create_task(view.run(), name="directory view")}
     if settings.distributed:
         asking = ask_positions(parts.gateway.progress, books, history, settings.shards)
         tasks.add(asyncio.create_task(asking, name="positions"))
+    hub = MarketHub(settings.shards)
+    store = SnapshotStore(dsn, keep=settings.snapshots_kept)
+    tasks |= stream_tasks(hub, store, parts.gateway, settings.shards)
     services = Services(
         gateway=parts.gateway,
         progress=parts.gateway.progress,
@@ -98,6 +105,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         books=books,
         history=history,
         settings=api_settings_of(settings),
+        hub=hub,
         stream_settings=stream_settings_of(settings),
     )
     try:
@@ -108,6 +116,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         await asyncio.gather(*tasks, return_exceptions=True)
         await books.close()
         await history.close()
+        await asyncio.to_thread(store.close)
 
 
 async def ask_positions(

@@ -215,6 +215,10 @@ class LogGateway:
             raise NotWrittenError("the engine took the batch for a repeat of a forgotten session")
         return outcomes_of(batch.record, receipt.first_index, receipt.count)
 
+    def events(self, shard: int) -> EventSource:
+        """Where to read a shard's event batches; any thread may."""
+        return self._shards[shard].events
+
     def matched(self, shard: int) -> int:
         """The last position known to be matched."""
         return self._shards[shard].matched

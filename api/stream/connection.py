@@ -7,6 +7,7 @@ refused as a whole; a subscription's first message comes after the answer that i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -39,6 +40,8 @@ from commands.directory.entries import AccountEntry, InstrumentEntry, KeyEntry
 from commands.directory.view import DirectoryView
 
 SCOPE: Final = "read"
+LISTING_WAIT_S: Final = 2.0
+LISTING_LOOK_S: Final = 0.02
 
 
 def notice_frame(notice: ServerNotice) -> bytes:
@@ -197,17 +200,33 @@ class Connection:
         if len(self._subscribed.keys() | chains.keys()) > most:
             detail = f"at most {most} subscriptions a connection: end others, or connect once more"
             raise StreamError("too_many_subscriptions", detail)
+        await self._until_known(entries.values())
         await self._say(Subscribed(request.channel, list(entries), request.id))
         for (channel, symbol), entry in chains.items():
             self._subscribed[channel, symbol] = entry
             self._hub.subscribe(self._subscriber, entry, channel, since.get(symbol), account)
+
+    async def _until_known(self, entries: Iterable[InstrumentEntry]) -> None:
+        """An instrument may be in the directory a moment before it comes through the log."""
+        deadline = time.monotonic() + LISTING_WAIT_S
+        for entry in entries:
+            while not self._hub.knows(entry):
+                if time.monotonic() > deadline:
+                    detail = "the books of this instrument are not there yet; try again in a moment"
+                    raise StreamError("behind", detail, symbol=entry.symbol)
+                await asyncio.sleep(LISTING_LOOK_S)
 
     async def _unsubscribe(self, request: Unsubscribe) -> None:
         self._known(request.channel)
         chains = self._chains(request.channel, request.symbols)
         for channel, symbol in chains:
             entry = self._subscribed.pop((channel, symbol))
-            self._hub.unsubscribe(self._subscriber, entry, channel)
+            account = (
+                None
+                if channel in protocol.PUBLIC_CHANNELS or self.key is None
+                else self.key.account
+            )
+            self._hub.unsubscribe(self._subscriber, entry, channel, account)
         symbols = [symbol for _, symbol in chains]
         await self._say(Unsubscribed(request.channel, symbols, request.id))
 
@@ -218,6 +237,11 @@ class Connection:
                 detail = f"{channel} of this symbol is not subscribed to"
                 raise StreamError("not_subscribed", detail, symbol=chain[1])
         return named or [chain for chain in self._subscribed if chain[0] == channel]
+
+    def _account_in(self, channel: str) -> int | None:
+        if channel in protocol.PUBLIC_CHANNELS or self.key is None:
+            return None
+        return self.key.account
 
     def _known(self, channel: str) -> None:
         if channel not in protocol.CHANNELS:

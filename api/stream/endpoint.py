@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.errors import Problem, problem_body, retry_after
+from api.errors import Problem, behind, problem_body, retry_after
 from api.keys import key_text_in
 from api.stream.connection import Connection, error_frame, notice_frame, time_now
 from api.stream.interface import Hub
@@ -87,6 +87,8 @@ class Stream:
             raise Problem(403, "origin_not_allowed", detail)
         if self._hub is None or EXTENSION not in scope["extensions"]:
             raise Problem(503, "no_stream", "this server has no stream", headers=retry_after())
+        if not self._hub.ready:
+            raise behind("the stream has not caught up with the log yet")
         try:
             self._counted.enter(address)
         except StreamError as error:

@@ -27,6 +27,16 @@ class Subscriber(Protocol):
 class Hub(Protocol):
     """The messages of all instruments."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether the books have come to where the logs end; before that nobody may subscribe."""
+        ...
+
+    def knows(self, instrument: InstrumentEntry) -> bool:
+        """Whether the instrument's listing has come through the log; before that nobody may
+        subscribe to it."""
+        ...
+
     def subscriber(self) -> Subscriber:
         """A place for a new client."""
         ...
@@ -45,7 +55,11 @@ class Hub(Protocol):
         ...
 
     def unsubscribe(
-        self, subscriber: Subscriber, instrument: InstrumentEntry, channel: str
+        self,
+        subscriber: Subscriber,
+        instrument: InstrumentEntry,
+        channel: str,
+        account: int | None,
     ) -> None:
         """Give nothing more of a channel of this instrument."""
         ...

@@ -75,7 +75,7 @@ class Level1Top(_Next, kw_only=True):
 
 
 class Match(Struct, forbid_unknown_fields=True):
-    """One execution, without who traded. `time` is the exchange's trading time."""
+    """One execution, without who traded. `time` is as in `/v1/trades`."""
 
     match_number: Sequence
     price: Price
@@ -115,9 +115,9 @@ class OrderChange(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What happened to one order. `quantity` is what is open of it afterwards.
 
     added: to the back of its price's queue; executed: `executed` shares in match `match_number`;
-    reduced: keeps its place; moved: to the back of the queue at `price`; removed: is gone."""
+    reduced: keeps its place; removed: is gone, perhaps to be added again elsewhere."""
 
-    event: Literal["added", "executed", "reduced", "moved", "removed"]
+    event: Literal["added", "executed", "reduced", "removed"]
     order_id: Sequence
     side: Side
     price: Price
