@@ -108,6 +108,11 @@ class Stream:
         socket.keep_alive(settings.ping_interval_s, settings.ping_timeout_s, SILENT)
         return connection
 
+    @property
+    def connection_count(self) -> int:
+        """How many clients there are."""
+        return self._counted.open
+
     async def run(self) -> None:
         """Check keys and send heartbeats until cancelled."""
         beat_at = time.monotonic() + self._settings.heartbeat_s
