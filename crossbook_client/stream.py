@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -37,6 +38,7 @@ class MarketStream:
         self._state = StreamState()
         self._reconnecting = transport.Reconnecting(retry_s)
         self._connection: ClientConnection | None = None
+        self._opened = ExitStack()
         self._heard_at = 0.0
         self.reconnects = 0
 
@@ -59,9 +61,8 @@ class MarketStream:
 
     def close(self) -> None:
         """End the connection; what was subscribed to is remembered."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection = None
+        self._opened.close()
 
     def subscribe(
         self, channel: str, symbols: Iterable[str], since: Mapping[str, int] | None = None
@@ -104,7 +105,7 @@ class MarketStream:
     def _connect(self) -> None:
         while True:
             try:
-                connection = connect(self._url, **self._options)
+                connection = self._opened.enter_context(connect(self._url, **self._options))
             except transport.LOST as error:
                 time.sleep(self._reconnecting.next_pause_s(error))
                 continue

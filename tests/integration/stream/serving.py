@@ -86,14 +86,14 @@ class Client:
 
 
 @asynccontextmanager
-async def served(exchange: Exchange, **limits: Any) -> AsyncIterator[Served]:
-    """Serve an exchange on a free port; `limits` are of the stream's settings."""
+async def served(exchange: Exchange, port: int = 0, **limits: Any) -> AsyncIterator[Served]:
+    """Serve an exchange on a port, or a free one; `limits` are of the stream's settings."""
     services = exchange.services
     services.stream_settings = StreamSettings(**limits)
     app = create_app(services)
     config = uvicorn.Config(
         app,
-        port=0,
+        port=port,
         lifespan="off",
         log_config=None,
         ws=StreamSocket,
