@@ -46,6 +46,19 @@ REJECTS: Final = Counter(
     "Commands refused, by whom (gateway, engine) and reason code, as answered to clients",
     ["by", "reason"],
 )
+STREAM_CONNECTIONS: Final = Gauge(
+    "crossbook_stream_connections", "WebSockets of /v1/stream that are open"
+)
+STREAM_WAITING_BYTES: Final = Gauge(
+    "crossbook_stream_waiting_bytes_max",
+    "Most bytes that waited to be sent to one client of /v1/stream, in the last quarter second",
+)
+STREAM_CONFLATED: Final = Counter(
+    "crossbook_stream_conflated", "Snapshots in place of what a client was too slow for"
+)
+STREAM_CUT_OFF: Final = Counter(
+    "crossbook_stream_cut_off", "Connections of /v1/stream that were ended, by error code", ["code"]
+)
 READY: Final = Gauge("crossbook_ready", "1 while /readyz answers 200")
 LAG: Final = Gauge(
     "crossbook_lag_batches",

@@ -10,12 +10,12 @@ import asyncio
 import time
 from typing import Final
 
-from prometheus_client import Gauge
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api import metrics
 from api.errors import Problem, behind, problem_body, retry_after
 from api.keys import key_text_in
 from api.stream.connection import Connection, error_frame, notice_frame, time_now
@@ -41,9 +41,6 @@ SILENT: Final = error_frame(
         closes=True,
     )
 )
-CONNECTIONS: Final = Gauge(
-    "crossbook_stream_connections", "WebSockets of /v1/stream that are open in this process"
-)
 HANDSHAKE_STATUS: Final = {"too_many_connections": 429, "invalid_key": 401, "directory_stale": 503}
 
 
@@ -67,13 +64,13 @@ class Stream:
         except Problem as problem:
             await _refuse(problem, send)
             return
-        CONNECTIONS.inc()
+        metrics.STREAM_CONNECTIONS.inc()
         try:
             await send({"type": "websocket.accept"})
             self._open.add(connection)
             await connection.serve(receive)
         finally:
-            CONNECTIONS.dec()
+            metrics.STREAM_CONNECTIONS.dec()
             self._open.discard(connection)
             connection.leave()
             self._counted.leave(address)
@@ -122,12 +119,15 @@ class Stream:
             frame = notice_frame(Heartbeat(time_now())) if beats else b""
             if beats:
                 beat_at = time.monotonic() + self._settings.heartbeat_s
+            waiting = 0
             for number, connection in enumerate(list(self._open), start=1):
                 connection.check_key()
+                waiting = max(waiting, connection.socket.take_waiting_most())
                 if frame:
                     connection.socket.offer(frame)
                 if number % TURN == 0:
                     await asyncio.sleep(0)
+            metrics.STREAM_WAITING_BYTES.set(waiting)
 
 
 def _problem_of(error: StreamError) -> Problem:

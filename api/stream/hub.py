@@ -13,6 +13,7 @@ import asyncio
 import time
 from typing import Final, TypeVar
 
+from api.metrics import STREAM_CONFLATED
 from api.stream import messages
 from api.stream.changes import Changes, changes_of
 from api.stream.protocol import EXECUTIONS, LEVEL1, LEVEL2, ORDERS, STATUS, TRADES, StreamError
@@ -27,7 +28,7 @@ CONFLATIONS_MAX: Final = 120
 CONFLATIONS_WITHIN_S: Final = 60.0
 KEPT_S: Final = 120.0  # how long a chain goes on without anybody, for those who come back
 BEHIND_MAX: Final = 2_048  # messages of one chain; who is further behind gets the newest state
-TAKE_BYTES_MAX: Final = 65_536
+TAKE_BYTES_MAX: Final = 16_384
 FIRST: Final = -1  # in place of a cursor: begin with a snapshot
 CONFLATED: Final = '"conflated":true,'
 K = TypeVar("K")
@@ -125,6 +126,7 @@ class MarketSubscriber:
         if now - self._counted_from > CONFLATIONS_WITHIN_S:
             self._counted_from, self._conflations = now, 0
         self._conflations += 1
+        STREAM_CONFLATED.inc()
         if self._conflations > max(CONFLATIONS_MAX, 2 * len(self._cursors)):
             detail = "messages were left out again and again: read faster, or subscribe to less"
             raise StreamError("too_slow", detail, closes=True)

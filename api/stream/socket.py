@@ -9,6 +9,7 @@ client that answers no ping in time is cut off, told why as far as it still read
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket as sockets
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol
@@ -17,6 +18,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
+from api.metrics import STREAM_CUT_OFF
 from api.stream.frames import fragments
 from api.stream.protocol import POLICY, RESTARTING
 
@@ -24,9 +26,13 @@ EXTENSION: Final = "crossbook.frames"
 PIECE_BYTES_MAX: Final = 16_384
 WAITING_BYTES_MAX: Final = 32_768
 # What the kernel holds for one client is not conflated any more, so it is kept small as well.
-KERNEL_BYTES_MAX: Final = 131_072
+KERNEL_BYTES_MAX: Final = 65_536
 CUT_OFF_GRACE_S: Final = 0.5
 CLOSE_GRACE_S: Final = 1.0
+
+# uvicorn tells of each connection twice.
+QUIET_LOG: Final = logging.getLogger("crossbook.stream.socket")
+QUIET_LOG.setLevel(logging.WARNING)
 
 __all__ = ["EXTENSION", "ClientDisconnected", "FrameSocket", "StreamSocket"]
 
@@ -54,9 +60,8 @@ class FrameSocket(Protocol):
         """Send `frame`, as far as the client takes it, and end the connection soon."""
         ...
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that this process holds for the client."""
+    def take_waiting_most(self) -> int:
+        """The most bytes that waited here to be sent since the last call."""
         ...
 
 
@@ -65,8 +70,10 @@ class StreamSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.logger = self.conn.logger = QUIET_LOG
         self.shutdown_notice = b""
         self.silence_notice = b""
+        self._waiting_most = 0
         self._sending = asyncio.Lock()
         self._rest: Iterator[bytes] | None = None  # of a message that is sent in pieces
 
@@ -89,10 +96,16 @@ class StreamSocket(WebSocketsSansIOProtocol):
         self.ping_interval, self.ping_timeout = interval_s, timeout_s
         self.silence_notice = notice
 
-    @property
-    def waiting_bytes(self) -> int:
+    def take_waiting_most(self) -> int:
         """See FrameSocket."""
-        return self.transport.get_write_buffer_size()
+        most, self._waiting_most = self._waiting_most, 0
+        return most
+
+    def _put(self, data: bytes) -> None:
+        self.transport.write(data)
+        waiting = self.transport.get_write_buffer_size()
+        if waiting > self._waiting_most:
+            self._waiting_most = waiting
 
     async def send_frames(self, frames: Iterable[bytes]) -> None:
         """See FrameSocket."""
@@ -102,7 +115,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
             for frame in frames:
                 if size + len(frame) > PIECE_BYTES_MAX and together:
                     await self._writable()
-                    self.transport.write(b"".join(together))
+                    self._put(b"".join(together))
                     together, size = [], 0
                 if len(frame) > PIECE_BYTES_MAX:
                     await self._write_in_pieces(frame)
@@ -111,7 +124,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
                     size += len(frame)
             if together:
                 await self._writable()
-                self.transport.write(b"".join(together))
+                self._put(b"".join(together))
 
     async def _write_in_pieces(self, frame: bytes) -> None:
         self._rest = fragments(frame, PIECE_BYTES_MAX)
@@ -121,7 +134,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
             if piece is None:
                 self._rest = None
                 return
-            self.transport.write(piece)
+            self._put(piece)
 
     async def _writable(self) -> None:
         if not self.writable.is_set():
@@ -133,7 +146,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
         """See FrameSocket."""
         if self._sending.locked() or not self.writable.is_set() or self._is_over:
             return False
-        self.transport.write(frame)
+        self._put(frame)
         return True
 
     @property
@@ -142,12 +155,14 @@ class StreamSocket(WebSocketsSansIOProtocol):
 
     def cut_off(self, frame: bytes, code: int, reason: str) -> None:
         """See FrameSocket."""
+        STREAM_CUT_OFF.labels(reason).inc()
         self._end(frame, code, reason, CUT_OFF_GRACE_S)
 
     def keepalive_timeout(self) -> None:
         """The client answered no ping: it is away, or reads nothing."""
         self.pong_timer = None
         self.pending_ping_payload = None
+        STREAM_CUT_OFF.labels("silent").inc()
         self._end(self.silence_notice, POLICY, "silent", CUT_OFF_GRACE_S)
 
     def shutdown(self) -> None:
