@@ -88,13 +88,15 @@ class MarketSubscriber:
     async def next_frames(self) -> list[bytes]:
         """See `api.stream.interface.Subscriber`."""
         while True:
-            frames = self._take()
+            frames = self.take()
             if frames:
                 return frames
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
 
-    def _take(self) -> list[bytes]:
+    def take(self) -> list[bytes]:
+        """What there is to send now, at most some 16 KiB and one message more; empty where there is
+        nothing."""
         frames: list[bytes] = []
         size = 0
         while self._due and size < TAKE_BYTES_MAX:
@@ -197,6 +199,18 @@ class MarketHub:
     def ready(self) -> bool:
         """Whether every shard has been caught up with once."""
         return all(self._ready)
+
+    @property
+    def bytes_held(self) -> int:
+        """Of all messages that are kept."""
+        return self._ring.bytes_held
+
+    @property
+    def chain_count(self) -> int:
+        """How many chains are kept."""
+        return sum(
+            len(book.chains) + len(book.private) for books in self._books for book in books.values()
+        )
 
     def apply(self, shard: int, batch: EventBatch) -> None:
         """Take in a shard's next batch. Raises ReplicaError where it is not."""
