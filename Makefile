@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 10000
 FIRST ?= 500
+KILLS ?= 200
+SAMPLE ?= 0
 # A shell that starts make in the background has it ignore Ctrl-C; setting up must heed it all the same.
 INTERRUPTIBLE = 'import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); \
 	os.execvp("sh", ["sh", "scripts/setup.sh"])'
 
-.PHONY: up test soak check bench fmt setup compile clean
+.PHONY: up test soak faults mutation check bench fmt setup compile clean
 
 up: setup
 	@exec $(BIN)/crossbook up
@@ -28,6 +30,14 @@ test: setup
 # make soak SEEDS=100000 FIRST=500: the simulation of docs/simulation.md, for as long as you like.
 soak: setup
 	@$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS) --first $(FIRST)
+
+# make faults KILLS=50: the fault tests' long form (docs/faults.md).
+faults: setup
+	@CROSSBOOK_FAULT_KILLS=$(KILLS) $(BIN)/python -m pytest -q -s tests/faults
+
+# make mutation SAMPLE=300: whether the tests notice a changed engine (docs/testing.md).
+mutation: setup
+	@$(BIN)/python scripts/mutation.py --sample $(SAMPLE) --write
 
 check: setup
 	@$(BIN)/ruff check .

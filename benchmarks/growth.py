@@ -21,13 +21,13 @@ from typing import Final
 import uvloop
 
 from benchmarks.flows import MIDDLE_TICKS
-from benchmarks.pipeline import CONNECTIONS, Journal, running_exchange, throughput
-from benchmarks.pipeline_load import Batch, Connection, Load, LoadSymbol
+from benchmarks.pipeline import CONNECTIONS, Journal, throughput
+from benchmarks.pipeline_load import Batch, Load, LoadSymbol
+from benchmarks.pipeline_modes import Running, running_exchange
 from benchmarks.pipeline_rows import Rows, judge
 from benchmarks.prefill import fill, settings_of
 from cli.listings import FIRST_LISTINGS, LOT_SIZE, TICK_SIZE_TICKS
 from cli.main import quiet_servers
-from cli.run_state import Credential, ExchangeState
 from cli.supervisor import directory_path
 from commands.directory.application import Directory, DirectoryApplication, sqlite_environment
 from commands.directory.entries import InstrumentTerms
@@ -80,18 +80,16 @@ def loads_of(symbols: list[LoadSymbol], name: str) -> Iterator[Load]:
         yield EvenLoad(mine, f"{name}{at}-", at)
 
 
-def rate(state: ExchangeState, player: Credential, loads: list[Load], seconds: float) -> int:
+def rate(running: Running, loads: list[Load], seconds: float) -> int:
     """Orders a second whose rows are committed. Exits where one is lost or there twice."""
-    host, port = state.url.removeprefix("http://").rsplit(":", 1)
-    rows = Rows(state.postgres_dsn)
+    rows = Rows(running.postgres_dsn)
 
     async def run() -> tuple[Journal, float]:
-        connections = [Connection(host, int(port), player.key) for _ in loads]
-        return await throughput(connections, loads, seconds)
+        return await throughput(running.connections(len(loads)), loads, seconds)
 
     journal, began = uvloop.run(run())
     ended = rows.wait_for(journal.positions)
-    verdict = judge(journal.acknowledged, rows.orders(player.account))
+    verdict = judge(journal.acknowledged, rows.orders(running.player.account))
     rows.close()
     if verdict.lost or verdict.duplicated:
         raise SystemExit(f"{verdict.lost} orders lost, {verdict.duplicated} duplicated")
@@ -101,8 +99,8 @@ def rate(state: ExchangeState, player: Credential, loads: list[Load], seconds: f
 
 def measured(folder: Path, symbols: list[LoadSymbol], seconds: float) -> int:
     """Start the exchange of a folder, load it, stop it."""
-    with running_exchange(folder) as (state, player):
-        return rate(state, player, list(loads_of(symbols, "g")), seconds)
+    with running_exchange(folder) as running:
+        return rate(running, list(loads_of(symbols, "g")), seconds)
 
 
 def by_instruments(counts: list[int], seconds: float) -> None:

@@ -1,12 +1,15 @@
 """The whole pipeline under load: from HTTP requests to committed rows in PostgreSQL.
 
     .venv/bin/python -m benchmarks.pipeline --mode embedded --seconds 20
+    .venv/bin/python -m benchmarks.pipeline --mode kafka --seconds 30
 
-Starts an exchange of its own in a temporary folder. First run: 50 symbols, 8 connections, batches
-of 500 (`benchmarks.pipeline_load` says of what), as fast as answers come. `orders_per_second` is
-submits whose rows are committed over the time from the first send to the last row. Second run: 100
-orders a second, one a request; `p50_ms` and `p99_ms` are from sending the request to seeing its row
-committed. `lost` and `duplicated` compare the client's journal of acknowledgements with the rows.
+Starts an exchange of its own in a temporary folder, with a broker of its own in the mode `kafka`.
+First run: 50 symbols, 8 connections, batches of 500 (`benchmarks.pipeline_load` says of what), as
+fast as answers come. `orders_per_second` is submits whose rows are committed over the time from the
+first send to the last row; `cpu_cores` says where the time of the machine went meanwhile. Second
+run: 100 orders a second, one a request; `p50_ms` and `p99_ms` are from sending the request to
+seeing its row committed, `answer_p50_ms` and `answer_p99_ms` to its answer. `lost` and `duplicated`
+compare the client's journal of acknowledgements with the rows.
 """
 
 from __future__ import annotations
@@ -15,14 +18,10 @@ import argparse
 import asyncio
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,19 +29,15 @@ import msgspec
 import uvloop
 
 from benchmarks.pipeline_load import Answer, Batch, Connection, Load, LoadSymbol
-from benchmarks.pipeline_rows import Rows, Watch, judge, positions_of
-from cli.addresses import is_ready
-from cli.listings import FIRST_LISTINGS, PLAYER
-from cli.run_state import Credential, ExchangeState, RunFolder
+from benchmarks.pipeline_modes import Running, Topology, running_exchange
+from benchmarks.pipeline_rows import Rows, Verdict, Watch, judge, positions_of
+from cli.listings import FIRST_LISTINGS
 
-ROOT = Path(__file__).resolve().parents[1]
 SYMBOLS = 50
 CONNECTIONS = 8
 BATCHES_PER_SECOND_GUESS = 220  # made before the clock: 55,000 orders/s; more are made on the way
 LATENCY_RATE = 100
 LATENCY_CONNECTIONS = 16
-START_WAIT_S = 120.0
-STOP_WAIT_S = 30.0
 RETRIES_MAX = 600
 
 
@@ -95,41 +90,6 @@ class Journal:
             self.positions[shard] = max(position, self.positions.get(shard, 0))
 
 
-@contextmanager
-def running_exchange(folder: Path) -> Iterator[tuple[ExchangeState, Credential]]:
-    """An exchange of our own, without a simulator, in `folder`."""
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("CROSSBOOK_")}
-    environment |= {"CROSSBOOK_DATA_DIR": str(folder / "data"), "CROSSBOOK_PORT": "0"}
-    output = (folder / "up.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "up", "--no-simulate"],
-        env=environment,
-        cwd=ROOT,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-    try:
-        yield _started(process, folder)
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=STOP_WAIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        output.close()
-
-
-def _started(process: subprocess.Popen[bytes], folder: Path) -> tuple[ExchangeState, Credential]:
-    run = RunFolder(folder / "data")
-    deadline = time.monotonic() + START_WAIT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        state = run.wait_for_state(0.5)
-        if state is not None and is_ready(state.url)[0]:
-            return state, run.read_credentials()[PLAYER]
-    raise SystemExit(f"the exchange did not start:\n{(folder / 'up.log').read_text()[-2000:]}")
-
-
 async def send(connection: Connection, path: str, body: bytes, journal: Journal) -> Answer:
     """Send until it is answered; what is sent again carries the same client order ids."""
     for _ in range(RETRIES_MAX):
@@ -176,27 +136,37 @@ async def throughput(
     return journal, began
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One order of the second run: when it was sent and answered (monotonic), and where it lies."""
+
+    began: float
+    answered: float
+    position: dict[int, int]
+
+
 async def latency(
     connections: list[Connection], load: Load, seconds: float
-) -> tuple[Journal, list[tuple[float, dict[int, int]]]]:
-    """The second run: (when sent, position) of each order, at LATENCY_RATE a second."""
+) -> tuple[Journal, list[Sent]]:
+    """The second run, at LATENCY_RATE a second."""
     free: asyncio.Queue[Connection] = asyncio.Queue()
     for connection in connections:
         free.put_nowait(connection)
     journal = Journal()
-    sent: list[tuple[float, dict[int, int]]] = []
+    sent: list[Sent] = []
 
     async def one(body: bytes, name: str) -> None:
         connection = await free.get()
         began = time.monotonic()
         answer = await send(connection, "/v1/orders", body, journal)
+        answered = time.monotonic()
         free.put_nowait(connection)
         if answer.status not in (200, 201, 202):
             raise SystemExit(f"an order was answered {answer.status}: {answer.body[:500]!r}")
         decoded = SINGLE_ANSWER.decode(answer.body)
         journal.acknowledged[name] = decoded.order_id
         journal.note_position(decoded.position)
-        sent.append((began, positions_of(decoded.position)))
+        sent.append(Sent(began, answered, positions_of(decoded.position)))
 
     due = time.monotonic()
     async with asyncio.TaskGroup() as group:
@@ -212,62 +182,89 @@ def quantile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def measure(state: ExchangeState, player: Credential, seconds: float) -> dict[str, object]:
+def measure(running: Running, topology: Topology, seconds: float) -> dict[str, object]:
     """Both runs against a running exchange."""
-    host, port = state.url.removeprefix("http://").rsplit(":", 1)
     symbols = [
         LoadSymbol(each.symbol, each.start_price_ticks // 100) for each in FIRST_LISTINGS[:SYMBOLS]
     ]
     loads = [Load(symbols[at::CONNECTIONS], f"{at}-", at) for at in range(CONNECTIONS)]
-    rows = Rows(state.postgres_dsn)
+    rows = Rows(running.postgres_dsn)
 
     async def first() -> tuple[Journal, float]:
-        connections = [Connection(host, int(port), player.key) for _ in loads]
-        return await throughput(connections, loads, seconds)
+        return await throughput(running.connections(CONNECTIONS), loads, seconds)
 
+    used_before = running.cpu_seconds()
+    mine_before = time.process_time()
     journal, began = uvloop.run(first())
     print(f"{journal.commands:,} commands acknowledged", file=sys.stderr)
     ended = rows.wait_for(journal.positions)
-    verdict = judge(journal.acknowledged, rows.orders(player.account))
-
-    async def second() -> tuple[Journal, list[tuple[float, dict[int, int]]]]:
-        connections = [Connection(host, int(port), player.key) for _ in range(LATENCY_CONNECTIONS)]
-        return await latency(connections, loads[0], min(10.0, seconds))
-
-    os.sync()  # what the first run left to write would else hold up the syncs of the second
-    with Watch(Rows(state.postgres_dsn), shard=0) as watch:
-        slow, sent = uvloop.run(second())
-        rows.wait_for(slow.positions)
-        time.sleep(0.1)  # for the watch's own last look
-    spans = sorted((watch.committed_at(at[0]) - when) * 1_000 for when, at in sent)
-    late = judge(slow.acknowledged, rows.orders(player.account))
+    mine, used = time.process_time() - mine_before, running.cpu_seconds()
     elapsed = ended - began
+    cores = {name: (at - used_before.get(name, 0.0)) / elapsed for name, at in used.items()}
+    verdict = judge(journal.acknowledged, rows.orders(running.player.account))
+    slow, late, sent = second_run(running, rows, loads[0], min(10.0, seconds))
     return {
-        "mode": "embedded",
+        **vars(topology),
         "orders_per_second": round(verdict.with_rows / elapsed),
         "acknowledged": len(journal.acknowledged) + len(slow.acknowledged),
         "lost": verdict.lost + late.lost,
         "duplicated": late.duplicated,
-        "p50_ms": round(quantile(spans, 0.50), 2),
-        "p99_ms": round(quantile(spans, 0.99), 2),
+        **sent,
         "commands_per_second": round(journal.commands / elapsed),
+        "cpu_cores": {
+            name: round(share, 2)
+            for name, share in sorted({**cores, "this load": mine / elapsed}.items())
+            if share >= 0.01
+        },
         "refused": dict(journal.refused),
         "retried": journal.retried + slow.retried,
         "seconds": round(elapsed, 2),
     }
 
 
+def second_run(
+    running: Running, rows: Rows, load: Load, seconds: float
+) -> tuple[Journal, Verdict, dict[str, float]]:
+    """The journal, its judgement, and how long orders took."""
+
+    async def second() -> tuple[Journal, list[Sent]]:
+        return await latency(running.connections(LATENCY_CONNECTIONS), load, seconds)
+
+    os.sync()  # what the first run left to write would else hold up the syncs of the second
+    with Watch(Rows(running.postgres_dsn)) as watch:
+        slow, sent = uvloop.run(second())
+        rows.wait_for(slow.positions)
+        time.sleep(0.1)  # for the watch's own last look
+    committed = sorted((watch.committed_at(each.position) - each.began) * 1e3 for each in sent)
+    answered = sorted((each.answered - each.began) * 1e3 for each in sent)
+    late = judge(slow.acknowledged, rows.orders(running.player.account))
+    times = {
+        "p50_ms": quantile(committed, 0.50),
+        "p99_ms": quantile(committed, 0.99),
+        "answer_p50_ms": quantile(answered, 0.50),
+        "answer_p99_ms": quantile(answered, 0.99),
+    }
+    return slow, late, {name: round(value, 2) for name, value in times.items()}
+
+
 def main() -> None:
     """Run, and print one JSON object. Exit code 1 where an order was lost or duplicated."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--mode", choices=["embedded"], default="embedded")
+    parser.add_argument("--mode", choices=["embedded", "kafka"], default="embedded")
     parser.add_argument("--seconds", type=float, default=20.0)
+    for name, text in (
+        ("shards", "shards"),
+        ("apis", "API processes"),
+        ("matchers", "matching workers"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=1, help=f"{text} (mode kafka)")
     asked = parser.parse_args()
+    topology = Topology(asked.mode, asked.shards, asked.apis, asked.matchers)
     with (
         tempfile.TemporaryDirectory(prefix="crossbook-bench-") as folder,
-        running_exchange(Path(folder)) as (state, player),
+        running_exchange(Path(folder), topology) as running,
     ):
-        figures = measure(state, player, asked.seconds)
+        figures = measure(running, topology, asked.seconds)
     print(json.dumps(figures))
     if figures["lost"] or figures["duplicated"]:
         raise SystemExit(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,13 +91,12 @@ def judge(acknowledged: dict[str, str], rows: list[tuple[int, str]]) -> Verdict:
 
 @dataclass
 class Watch:
-    """Notes in a thread of its own when each position of a shard was first seen committed."""
+    """Notes in a thread of its own when each position was first seen committed."""
 
     rows: Rows
-    shard: int
     _stop: threading.Event = field(default_factory=threading.Event)
-    _times: list[float] = field(default_factory=list)
-    _positions: list[int] = field(default_factory=list)
+    _times: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _positions: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def __enter__(self) -> Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -110,12 +109,16 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            position = self.rows.positions().get(self.shard, 0)
-            if not self._positions or position > self._positions[-1]:
-                self._times.append(time.monotonic())
-                self._positions.append(position)
+            for shard, position in self.rows.positions().items():
+                seen = self._positions[shard]
+                if not seen or position > seen[-1]:
+                    self._times[shard].append(time.monotonic())
+                    seen.append(position)
             time.sleep(POLL_S)
 
-    def committed_at(self, position: int) -> float:
-        """When it was seen (monotonic). Raises IndexError where it never was."""
-        return self._times[bisect_left(self._positions, position)]
+    def committed_at(self, position: dict[int, int]) -> float:
+        """When all of it was seen (monotonic). Raises IndexError where it never was."""
+        return max(
+            self._times[shard][bisect_left(self._positions[shard], at)]
+            for shard, at in position.items()
+        )

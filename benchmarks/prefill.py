@@ -23,7 +23,7 @@ from typing import Final
 import psycopg
 
 from benchmarks.flows import Market
-from benchmarks.pipeline import running_exchange
+from benchmarks.pipeline_modes import running_exchange
 from cli.servers import EmbeddedPostgres
 from cli.settings import Settings
 from domain.batch import Position

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.profiles > benchmarks/results/profile-embedded.md`: where the time goes.
+"""`python -m benchmarks.profiles > benchmarks/results/profile-embedded.md`: where the time goes;
+with `--mode kafka` in the distributed mode.
 
 Runs the load of `benchmarks.pipeline`'s first run against an exchange of its own, and once it is
 under way samples every role with py-spy (`pip install py-spy`) and counts the CPU time of all its
@@ -24,21 +25,18 @@ import psutil
 import uvloop
 
 from benchmarks.growth import loads_of, symbols_of
-from benchmarks.pipeline import running_exchange, throughput
-from benchmarks.pipeline_load import Connection
-from benchmarks.prefill import settings_of
+from benchmarks.pipeline import throughput
+from benchmarks.pipeline_modes import Running, Topology, part_of, running_exchange
 from benchmarks.record import commit, machine
 from cli.listings import FIRST_LISTINGS
 from cli.main import quiet_servers
-from cli.run_state import ExchangeState
 
 OURS: Final = ("api/", "commands/", "streams/", "projections/", "domain/", "cli/")
 # Where a thread stands that has nothing to do: not a cost.
 IDLE: Final = ("Condition.wait", "_worker ", "socket.accept", "WakeReceiver.wait", "Runner.run")
-WARM_BYTES: Final = 20_000_000  # of the event log, before samples are taken
+WARM_S: Final = 3.0  # under load, before samples are taken
 SAMPLES_A_SECOND: Final = 200
 SHOWN: Final = 14
-WARM_WAIT_S: Final = 120.0
 
 
 def is_idle(stack: list[str]) -> bool:
@@ -71,20 +69,17 @@ def read_samples(lines: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
 class Sampler(threading.Thread):
     """Waits until the load is under way, then samples for `seconds`."""
 
-    def __init__(self, folder: Path, state: ExchangeState, seconds: float) -> None:
+    def __init__(self, folder: Path, running: Running, seconds: float) -> None:
         super().__init__(daemon=True)
         self.folder = folder
         self.seconds = seconds
-        self.roles = {name: mark.pid for name, mark in state.roles.items()}
-        self.supervisor = state.supervisor.pid
+        self.roles = dict(running.pids)
+        self.supervisor = running.supervisor
         self.cpu: Counter[str] = Counter()
 
     def run(self) -> None:
         """Sample all roles at once."""
-        log = settings_of(self.folder).logs / "events-0.sqlite"
-        deadline = time.monotonic() + WARM_WAIT_S
-        while log.stat().st_size < WARM_BYTES and time.monotonic() < deadline:
-            time.sleep(0.1)
+        time.sleep(WARM_S)
         before = self._cpu_by_process()
         spies = [self._spy(name, pid) for name, pid in self.roles.items()]
         for spy in spies:
@@ -102,10 +97,10 @@ class Sampler(threading.Thread):
         """CPU milliseconds by role and server."""
         names = {pid: name for name, pid in self.roles.items()}
         found: Counter[str] = Counter()
-        for process in psutil.Process(self.supervisor).children(recursive=True):
+        for process in self.supervisor.children(recursive=True):
             try:
                 times = process.cpu_times()
-                name = names.get(process.pid) or process.name()
+                name = names.get(process.pid) or part_of(process.cmdline())
             except psutil.NoSuchProcess:
                 continue
             found[name] += round(1_000 * (times.user + times.system))
@@ -120,11 +115,11 @@ def table(head: str, counts: Counter[str], shown: int = SHOWN) -> str:
     return "\n".join(lines)
 
 
-def report(sampler: Sampler, rate: int) -> str:
+def report(sampler: Sampler, mode: str, rate: int) -> str:
     """The page."""
     on = machine()
     parts = [
-        "# Profile of the embedded pipeline",
+        f"# Profile of the pipeline, mode {mode}",
         f"Made by `python -m benchmarks.profiles`, commit {commit()}, on {on['cores']} cores of "
         f"{on['cpu']}, Python {on['python']}, at {rate:,} commands/s while py-spy looked on.",
         "Shares of the CPU time of all processes:",
@@ -144,24 +139,24 @@ def main() -> int:
     about = (__doc__ or "").split("\n")[0]
     parser = argparse.ArgumentParser(prog="benchmarks.profiles", description=about)
     parser.add_argument("--seconds", type=float, default=10.0, help="of sampling (10)")
+    parser.add_argument("--mode", choices=["embedded", "kafka"], default="embedded")
     options = parser.parse_args()
     quiet_servers()
     with tempfile.TemporaryDirectory(prefix="crossbook-profile-") as name:
         folder = Path(name)
-        with running_exchange(folder) as (state, player):
-            sampler = Sampler(folder, state, options.seconds)
+        with running_exchange(folder, Topology(options.mode)) as running:
+            sampler = Sampler(folder, running, options.seconds)
             sampler.start()
-            host, port = state.url.removeprefix("http://").rsplit(":", 1)
             loads = list(loads_of(symbols_of(len(FIRST_LISTINGS)), "p"))
 
             async def load() -> tuple[int, float]:
-                connections = [Connection(host, int(port), player.key) for _ in loads]
+                connections = running.connections(len(loads))
                 journal, began = await throughput(connections, loads, options.seconds + 8)
                 return journal.commands, time.monotonic() - began
 
             commands, elapsed = uvloop.run(load())
             sampler.join()
-        print(report(sampler, round(commands / elapsed)))
+        print(report(sampler, options.mode, round(commands / elapsed)))
     return 0
 
 

@@ -61,18 +61,22 @@ def one_run(command: list[str]) -> list[dict[str, Any]]:
 
 def summary(runs: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Each line's text fields as they are, each number as minimum, median and maximum."""
-    lines: list[dict[str, Any]] = []
-    for place, first in enumerate(runs[0]):
-        line: dict[str, Any] = {}
-        for name, value in first.items():
-            values = [run[place][name] for run in runs]
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                low, high = min(values), max(values)
-                line[name] = {"min": low, "median": statistics.median(values), "max": high}
-            else:
-                line[name] = value if all(each == value for each in values) else values
-        lines.append(line)
-    return lines
+    return [
+        {name: spread([run[place].get(name) for run in runs]) for name in first}
+        for place, first in enumerate(runs[0])
+    ]
+
+
+def spread(values: list[Any]) -> Any:
+    """One field over the runs."""
+    first = values[0]
+    if isinstance(first, dict):
+        # A part that some run did not tell of (it used nothing there) counts as nothing.
+        names = dict.fromkeys(name for value in values for name in value)
+        return {name: spread([value.get(name, 0) for value in values]) for name in names}
+    if isinstance(first, int | float) and not isinstance(first, bool):
+        return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+    return first if all(value == first for value in values) else values
 
 
 def main() -> None:

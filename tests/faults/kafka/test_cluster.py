@@ -25,7 +25,7 @@ from tests.faults.observer import Observer
 from tests.faults.options import KILLS
 from tests.faults.verdict import judge
 
-PART_KILLS = max(1, KILLS // 4)
+PART_KILLS = KILLS // 2 if KILLS >= 100 else max(1, KILLS // 4)
 VICTIMS = ("redis-1", "postgres-1", "api-1", "api-2", "matching-1", "matching-2")
 SECONDS_A_KILL = 12.0
 BUSY = 300
