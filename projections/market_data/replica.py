@@ -39,7 +39,6 @@ from domain.rows import (
     LISTED,
     LOT,
     NIL,
-    PRICE_ACCOUNT,
     ROW,
     SEQUENCE,
     STATE,
