@@ -22,7 +22,7 @@ import pytest
 from cli.cluster import ClusterFolder, Topology
 from cli.cluster_status import ClusterStatus, collect
 from cli.settings import Settings
-from crossbook_client import Crossbook, OrderResult, Retries
+from crossbook_client import Crossbook, MarketStream, OrderResult, Retries
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 120.0
@@ -145,6 +145,28 @@ def trade_everywhere(cluster: Cluster, round_name: str) -> list[str]:
     return positions
 
 
+def trade_while_streaming(cluster: Cluster, round_name: str) -> None:
+    """Trade at one API, and have the books that the other one streams come to equal REST's."""
+    state = cluster.folder.read_cluster()
+    assert state is not None
+    with (
+        MarketStream(state.apis["api-2"], retry_s=WAIT_S) as stream,
+        cluster.client("api-2") as client,
+    ):
+        stream.subscribe("level2", SYMBOLS)
+        while len(stream.books) < len(SYMBOLS):
+            stream.next(WAIT_S)
+        begun_at = {symbol: stream.books[symbol].sequence for symbol in SYMBOLS}
+        trade_everywhere(cluster, round_name)
+        for symbol in SYMBOLS:
+            book, streamed = client.book(symbol, depth=1_000), stream.books[symbol]
+            assert book.sequence > begun_at[symbol]
+            while streamed.sequence < book.sequence:
+                stream.next(WAIT_S)
+            assert [streamed.bids, streamed.asks] == [book.bids, book.asks]
+        assert stream.resyncs == 0
+
+
 def test_everything_runs_and_says_where(cluster: Cluster) -> None:
     done = cluster.command("status", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -173,6 +195,10 @@ def test_an_order_at_one_api_is_in_the_book_of_the_other(cluster: Cluster) -> No
     assert {position.partition("-")[0] for position in positions} == {"0", "1"}
 
 
+def test_an_order_at_one_api_is_streamed_by_the_other(cluster: Cluster) -> None:
+    trade_while_streaming(cluster, "streamed")
+
+
 def test_it_survives_kills_of_its_processes(cluster: Cluster) -> None:
     cluster.kill("matching-1", "matching-2", "redis-1", "api-2")
     trade_everywhere(cluster, "processes")
@@ -181,6 +207,7 @@ def test_it_survives_kills_of_its_processes(cluster: Cluster) -> None:
 def test_it_survives_a_kill_of_its_broker(cluster: Cluster) -> None:
     cluster.kill("kafka")
     trade_everywhere(cluster, "broker")
+    trade_while_streaming(cluster, "after-broker")
 
 
 def test_down_leaves_no_process_and_up_finds_everything_again(cluster: Cluster) -> None:
