@@ -30,7 +30,7 @@ MESSAGE: Final = re.compile(
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
 RECEIVE_BYTES: Final = 262_144
 NUMBER: Final = {symbol.encode(): place for place, symbol in enumerate(SYMBOLS)}
-SETTLE_S: Final = 3.0  # without any byte, after the last was published: the rest is lost
+SETTLE_S: Final = 2.0  # after the last was due: what has not come by then is lost
 
 
 def frame_of(opcode: int, payload: bytes) -> bytes:
@@ -92,22 +92,19 @@ class Clients:
         return self._frames
 
     def run(self, server: TextIO, wait_s: float) -> int:
-        """Read until everything has come that the server says it published, or nothing comes any
-        more; how many deltas it published."""
+        """Read until everything has come that the server says was due, or `SETTLE_S` longer; how
+        many deltas all together should have read."""
         self._poll.register(server, select.EPOLLIN)
-        published, deadline, heard_at = -1, time.monotonic() + wait_s, time.monotonic()
+        due, deadline = -1, time.monotonic() + wait_s
         while time.monotonic() < deadline:
-            heard = self._turn(0.1, server.fileno())
-            now = time.monotonic()
-            if heard == "server":
-                published = int(server.readline())
+            if self._turn(0.1, server.fileno()) == "server":
+                due = int(server.readline()) * len(self._clients)
                 self._poll.unregister(server)
-            if heard:
-                heard_at = now
-            elif published >= 0 and (
-                now - heard_at > SETTLE_S or self.delivered >= published * len(self._clients)
-            ):
-                return published
+                deadline = time.monotonic() + SETTLE_S
+            if due >= 0 and self.delivered >= due:
+                break
+        if due >= 0:
+            return due
         raise TimeoutError("the server did not say that it had published all")
 
     def close(self) -> None:
@@ -120,14 +117,15 @@ class Clients:
         heard = ""
         for fd, _ in self._poll.poll(wait_s):
             if fd == server:
-                return "server"
+                heard = "server"
+                continue
             client = self._clients[fd]
             data = client.socket.recv(RECEIVE_BYTES)
             if not data:
                 self.closed += 1
                 self._poll.unregister(fd)
                 continue
-            heard = "client"
+            heard = heard or "client"
             self._take(client, data, time.monotonic_ns())
         return heard
 

@@ -29,6 +29,11 @@ CONFLATIONS_WITHIN_S: Final = 60.0
 KEPT_S: Final = 120.0  # how long a chain goes on without anybody, for those who come back
 BEHIND_MAX: Final = 2_048  # messages of one chain; who is further behind gets the newest state
 TAKE_BYTES_MAX: Final = 16_384
+# To wake a client and write to it takes some 20 us: rounds come so far apart that they take half of
+# the event loop at most, and each carries what was published meanwhile.
+PACE_S: Final = 40e-6  # a client that the last round woke
+PACE_FROM: Final = 50  # clients
+PACE_S_MAX: Final = 0.05
 FIRST: Final = -1  # in place of a cursor: begin with a snapshot
 CONFLATED: Final = '"conflated":true,'
 K = TypeVar("K")
@@ -182,6 +187,7 @@ class MarketHub:
         self._ring = Ring(ring_bytes_max)
         self._changed: dict[MarketChain, None] = {}
         self._delivery: asyncio.Handle | None = None
+        self._deliver_from = 0.0
 
     # --- feeding ----------------------------------------------------------------------------------
 
@@ -268,16 +274,25 @@ class MarketHub:
         self._ring.publish(chain, sequence, frame)
         self._changed[chain] = None
         if self._delivery is None:
-            self._delivery = asyncio.get_running_loop().call_soon(self._deliver)
+            loop = asyncio.get_running_loop()
+            if self._deliver_from > loop.time():
+                self._delivery = loop.call_at(self._deliver_from, self._deliver)
+            else:
+                self._delivery = loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
         """Wake those who had read all there was. Once for all that was published since."""
         self._delivery = None
         changed, self._changed = self._changed, {}
+        woken = 0
         for chain in changed:
             parked, chain.parked = chain.parked, set()
+            woken = max(woken, len(parked))
             for subscriber in parked:
                 subscriber.notify(chain)
+        if woken >= PACE_FROM:
+            pause_s = min(PACE_S_MAX, PACE_S * woken)
+            self._deliver_from = asyncio.get_running_loop().time() + pause_s
 
     # --- clients ----------------------------------------------------------------------------------
 
