@@ -27,7 +27,7 @@ RECORD_BYTES_MAX: Final = 900_000
 
 
 class Flow:
-    """An engine, and orders for it: of each book one new order a batch, and the oldest cancelled."""
+    """An engine, and orders for it: one new a book and batch, and the oldest cancelled."""
 
     def __init__(self, seed: int = 1) -> None:
         self._exchange = Exchange(0)

@@ -120,10 +120,10 @@ async def serve(kind: str, batch_count: int, rate: float, times: Path) -> None:
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve())
+    tasks = [asyncio.create_task(server.serve())]
     if isinstance(app, Stream):
-        serving.add_done_callback(lambda _, task=asyncio.create_task(app.run()): task.cancel())
-    while not server.started:
+        tasks.append(asyncio.create_task(app.run()))
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells no other way
         await asyncio.sleep(0.01)
     print(server.servers[0].sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.readline)
@@ -133,7 +133,7 @@ async def serve(kind: str, batch_count: int, rate: float, times: Path) -> None:
         for deltas, due in zip(made, due_ns, strict=False)
         for symbol, sequence in deltas
     ]
-    times.write_text("".join(rows))
+    await asyncio.to_thread(times.write_text, "".join(rows))
     print(sum(map(len, made)), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     os._exit(0)  # nobody is there any more to be told

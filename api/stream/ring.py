@@ -29,6 +29,10 @@ class Chain:
         self._entries: list[Entry] = []
         self._dropped = 0  # of `_entries`, from its start
         self._first = 0
+        # What was read last: those who keep up all read from the same place to the same end.
+        self._read_from = self._read_to = -1
+        self._read: list[bytes] = []
+        self._read_bytes = 0
 
     @property
     def begin(self) -> int:
@@ -50,23 +54,25 @@ class Chain:
             return None
         return self._first + at - self._dropped
 
-    def frames(self, at: int, bytes_max: int) -> list[bytes]:
+    def frames(self, at: int, bytes_max: int) -> tuple[list[bytes], int]:
         """The frames from entry `at` on, which must not be gone: up to the one that reaches
-        `bytes_max`."""
-        assert self._first <= at <= self.end
-        start = self._dropped + at - self._first
-        entries = self._entries
-        if len(entries) - start == 1:  # what a client that keeps up reads
-            return [entries[start].frame]
+        `bytes_max`; and their bytes. The list is shared: it is not to be changed."""
+        end = self._first + len(self._entries) - self._dropped
+        if at == self._read_from and end == self._read_to and self._read_bytes <= bytes_max:
+            return self._read, self._read_bytes
+        assert self._first <= at <= end
         found: list[bytes] = []
         size = 0
-        for number in range(start, len(entries)):
-            frame = entries[number].frame
+        for number in range(self._dropped + at - self._first, len(self._entries)):
+            frame = self._entries[number].frame
             found.append(frame)
             size += len(frame)
             if size >= bytes_max:
                 break
-        return found
+        if at + len(found) == end:
+            self._read_from, self._read_to = at, end
+            self._read, self._read_bytes = found, size
+        return found, size
 
     def _append(self, sequence: int, frame: bytes) -> None:
         self._entries.append(Entry(sequence, self.last_sequence, frame))
@@ -85,6 +91,7 @@ class Chain:
         """Keep nothing; nobody reads this chain any more."""
         self._first = self.end
         self._entries.clear()
+        self._read_from, self._read = -1, []
         self._dropped = 0
 
 

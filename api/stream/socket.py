@@ -107,6 +107,13 @@ class StreamSocket(WebSocketsSansIOProtocol):
         if waiting > self._waiting_most:
             self._waiting_most = waiting
 
+    def handle_ping(self) -> None:
+        """Answer the newest of those that came together, as RFC 6455 (5.5.3) allows, unless much
+        waits already: for one who sends pings and reads nothing, nothing is gathered."""
+        answers = [frame for frame in self.conn.data_to_send() if frame]
+        if answers and not self._is_full and not self._is_over:
+            self._put(answers[-1])
+
     async def send_frames(self, frames: Iterable[bytes]) -> None:
         """See FrameSocket."""
         async with self._sending:
@@ -137,17 +144,26 @@ class StreamSocket(WebSocketsSansIOProtocol):
             self._put(piece)
 
     async def _writable(self) -> None:
-        if not self.writable.is_set():
-            await self.writable.wait()
+        while self._is_full and not self._is_over:
+            if self.writable.is_set():
+                await asyncio.sleep(0)  # the transport writes, or tells, when this turn ends
+            else:
+                await self.writable.wait()
         if self._is_over:
             raise ClientDisconnected
 
     def offer(self, frame: bytes) -> bool:
         """See FrameSocket."""
-        if self._sending.locked() or not self.writable.is_set() or self._is_over:
+        if self._sending.locked() or self._is_full or self._is_over:
             return False
         self._put(frame)
         return True
+
+    @property
+    def _is_full(self) -> bool:
+        if not self.writable.is_set():
+            return True
+        return self.transport.get_write_buffer_size() > WAITING_BYTES_MAX
 
     @property
     def _is_over(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
 from typing import Any
 
@@ -16,6 +18,12 @@ from tests.integration.stream.serving import WAIT_S, Client, Served, served, unt
 
 pytestmark = pytest.mark.anyio
 REVOKED_WITHIN_S = 5.0
+HELD_BYTES_MAX = 64 * 1024
+HANDSHAKE = (
+    b"GET /v1/stream HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+PINGS = (b"\x89\xfd" + bytes(4) + b"p" * 125) * 80_000
 
 
 async def refused_handshake(exchange: Served, **headers: str) -> tuple[int, dict[str, Any]]:
@@ -207,6 +215,27 @@ async def test_limits_of_many_connections(exchange: Served) -> None:
         await until(lambda: strict.stream.connection_count == 0)
         async with strict.client("alice") as again:
             assert (await again.ask("ping"))["type"] == "pong"
+
+
+async def test_pings_of_one_who_reads_nothing_gather_no_answers(exchange: Served) -> None:
+    async with served(exchange.exchange, silent_ms_max=1_500) as strict:
+        own = socket.create_connection(("127.0.0.1", int(strict.url.rpartition(":")[2])))
+        own.sendall(HANDSHAKE)
+        assert (await asyncio.to_thread(own.recv, 1)) == b"H"
+        await until(lambda: strict.stream.connection_count == 1)
+        [connection] = strict.stream._open
+        held: list[int] = []
+
+        def over() -> bool:
+            held.append(connection.socket.transport.get_write_buffer_size())
+            return strict.stream.connection_count == 0
+
+        sending = asyncio.create_task(asyncio.to_thread(own.sendall, PINGS))
+        await until(over)
+        with contextlib.suppress(ConnectionError):  # cut off before it had said all
+            await sending
+        assert max(held) <= HELD_BYTES_MAX
+        own.close()
 
 
 async def test_who_answers_no_ping_is_cut_off(exchange: Served) -> None:

@@ -17,6 +17,8 @@ from tests.unit.stream.market import (
     Message,
     Queues,
     chained,
+    decoded,
+    entry,
     keep_book,
     levels_of,
     read,
@@ -185,6 +187,43 @@ async def test_a_message_is_made_once_for_all_readers() -> None:
         assert taken[0] and all(
             one is other for each in taken for one, other in zip(each, taken[0], strict=True)
         )
+
+
+async def test_one_book_in_haste_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    market = Market(6)
+    reader = market.reader("level2", "trades")
+    market.hub.subscribe(reader, entry(2), "level2", None, None)
+    read(reader)
+    market.go(20)
+    await delivered()
+    monkeypatch.setattr(hub_module, "TAKE_BYTES_MAX", 1)
+    heard = [decoded(frame) for _ in range(3) for frame in reader.take()]
+    assert len({(each["channel"], each["symbol"]) for each in heard}) == 3
+    assert len(read(reader)) > 20
+
+
+async def test_many_readers_are_woken_in_rounds_and_miss_nothing() -> None:
+    market = Market(7)
+    readers = [market.reader("level2") for _ in range(hub_module.PACE_FROM + 10)]
+    heard = [read(reader) for reader in readers]
+    rounds = 0
+    for _ in range(100):
+        market.go(1)
+        await delivered()
+        taken = [read(reader) for reader in readers]
+        rounds += bool(taken[0])
+        assert all(bool(each) == bool(taken[0]) for each in taken)
+        for each, more in zip(heard, taken, strict=True):
+            each += more
+    async with asyncio.timeout(10):
+        heard[0] += [decoded(frame) for frame in await readers[0].next_frames()]
+    for each, reader in zip(heard, readers, strict=True):
+        each += read(reader)
+    assert 1 < rounds < 90
+    assert all(each == heard[0] and chained(each) for each in heard)
+    book = LiveBook("SYM1")
+    keep_book(book, heard[0])
+    assert levels_of(book) == engine_levels(market)
 
 
 async def test_a_chain_that_nobody_reads_is_forgotten_after_a_while(
