@@ -4,10 +4,11 @@ the plain one.
     python -m benchmarks.websocket_publishing
 
 Prints one JSON line a number of subscribers, of CPU time: `publish_us` a delta (decoding the batch,
-keeping the book and making the message once), and `deliver_us` for each delta that one subscriber
-takes; `plain_publish_us` a delta, and `plain_deliver_us`, with its `json.dumps`. Sending is not in
-it: see `server_cpu_us_per_delivered` of `benchmarks.websocket`, on real sockets. What was there
-before is frozen for the garbage collector, whose full passes would be charged to either by chance.
+keeping the book and making the message once; the median of several turns), and `deliver_us` for
+each delta that one subscriber takes; `plain_publish_us` a delta, and `plain_deliver_us`, with its
+`json.dumps`. Sending is not in it: see `server_cpu_us_per_delivered` of `benchmarks.websocket`, on
+real sockets. The garbage collector is off: its passes come with whatever allocates, and would be
+charged to either by chance.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import statistics
 import time
 from typing import Final
 
@@ -27,7 +29,7 @@ from projections.market_data.replica import ShardReplica
 SUBSCRIBERS: Final = (1, 10, 100, 1_000, 10_000)
 BATCHES: Final = 160
 PLAIN_MESSAGES: Final = 400_000  # so many are put into queues at most
-TURN: Final = 40  # batches between two deliveries
+TURN: Final = 32  # batches between two deliveries
 
 
 def cpu_us() -> float:
@@ -54,21 +56,22 @@ async def of_the_stream(subscribers: int) -> dict[str, float]:
         for entry in ENTRIES.values():
             hub.subscribe(reader, entry, "level2", None, None)
     take_all(readers)
-    gc.freeze()
-    publishing = delivering = 0.0
+    publishing: list[float] = []
+    delivering = 0.0
     taken = 0
     batches = flow.batches(BATCHES)
     for begin in range(0, BATCHES, TURN):
-        began = cpu_us()
+        began, before = cpu_us(), taken
         for batch in batches[begin : begin + TURN]:
             hub.apply(0, batch)
         published = cpu_us()
-        await asyncio.sleep(0)  # the hub tells those who had read all
-        taken += take_all(readers)
-        publishing += published - began
+        while taken == before:  # the hub tells those who had read all, in a while if they are many
+            await asyncio.sleep(0.001)
+            taken += take_all(readers)
+        publishing.append((published - began) * subscribers / (taken - before))
         delivering += cpu_us() - published
     return {
-        "publish_us": round(publishing / (taken / subscribers), 2),
+        "publish_us": round(statistics.median(publishing), 2),
         "deliver_us": round(delivering / taken, 3),
     }
 
@@ -78,7 +81,6 @@ async def of_the_plain(subscribers: int) -> dict[str, float]:
     flow, hub = Flow(), PlainHub(ShardReplica(Exchange(0)))
     hub.apply(0, flow.first)
     hub.queues = {asyncio.Queue() for _ in range(subscribers)}
-    gc.freeze()
     publishing = delivering = 0.0
     taken = 0
     count = max(2, min(BATCHES, PLAIN_MESSAGES // subscribers // len(ENTRIES)))
@@ -110,6 +112,7 @@ def measure(subscribers: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
+    gc.disable()
     for subscribers in SUBSCRIBERS:
         print(json.dumps(measure(subscribers)), flush=True)
 
