@@ -37,8 +37,10 @@ PLAIN_LIGHTER: Final = (1, 10, 20)
 WAIT_S: Final = 60.0
 
 
-def run(kind: str, clients: int, offered: float, seconds: float) -> dict[str, Any]:
-    """One server, one load: what came of it."""
+def run(
+    kind: str, clients: int, offered: float, seconds: float, stalled: int = 0
+) -> dict[str, Any]:
+    """One server, one load: what came of it, beside `stalled` clients that read nothing."""
     rate = offered / clients
     batches = max(1, round(rate * seconds / len(SYMBOLS)))
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +55,7 @@ def run(kind: str, clients: int, offered: float, seconds: float) -> dict[str, An
         assert server.stdin is not None and server.stdout is not None
         try:
             port = int(server.stdout.readline())
-            reading = Clients(port, clients)
+            reading = Clients(port, clients, stalled)
             before = [cpu_s(server.pid), cpu_s()]
             server.stdin.write("go\n")
             server.stdin.flush()
@@ -134,9 +136,11 @@ def main() -> None:
     parser.add_argument("--offered", type=float, default=OFFERED, help="deltas/s to all clients")
     parser.add_argument("--only", choices=("crossbook", "plain"), help="one hub, at one load")
     parser.add_argument("--quick", action="store_true", help="leave out what publishing costs")
+    parser.add_argument("--stalled", type=int, default=0, help="with --only: more, reading nothing")
     given = parser.parse_args()
     if given.only:
-        print(json.dumps(run(given.only, given.clients, given.offered, given.seconds)))
+        load = (given.clients, given.offered, given.seconds, given.stalled)
+        print(json.dumps(run(given.only, *load)))
         return
     offered = given.offered
     for attempt in range(TRIES):

@@ -63,7 +63,8 @@ class Client:
 class Clients:
     """All clients, what they read, and when."""
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: int, count: int, stalled: int = 0) -> None:
+        """`stalled` more than `count` read nothing after their snapshots."""
         self._poll = select.epoll()
         self._clients: dict[int, Client] = {}
         self._reference = bytearray()
@@ -75,12 +76,15 @@ class Clients:
         self.ranges: list[tuple[int, int, int]] = []  # (read at, frames of the reference from, to)
         self.singles: list[tuple[int, int]] = []  # (read at, delta)
         self.conflated = self.broken = self.closed = self.snapshots = 0
-        for _ in range(count):
+        for _ in range(count + stalled):
             client = Client(port)
             self._clients[client.socket.fileno()] = client
             self._poll.register(client.socket, select.EPOLLIN)
-        while self.snapshots < count * len(SYMBOLS):
+        while self.snapshots < (count + stalled) * len(SYMBOLS):
             assert self._turn(5.0), "a snapshot did not come"
+        self._stalled = [self._clients.popitem()[1] for _ in range(stalled)]
+        for client in self._stalled:
+            self._poll.unregister(client.socket)
 
     @property
     def delivered(self) -> int:
@@ -109,7 +113,7 @@ class Clients:
 
     def close(self) -> None:
         """End all connections."""
-        for client in self._clients.values():
+        for client in (*self._clients.values(), *self._stalled):
             client.socket.close()
         self._poll.close()
 
