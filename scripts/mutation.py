@@ -98,6 +98,7 @@ def make_tree(modules: list[str], tests: tuple[str, ...]) -> None:
         "[tool.mutmut]",
         'source_paths = ["domain"]',
         f"only_mutate = {json.dumps(mutated)}",
+        f"also_copy = {json.dumps(SUPPORT)}",
         f"pytest_add_cli_args_test_selection = {json.dumps(tests)}",
         f"pytest_add_cli_args = {json.dumps(options)}",
         "track_dependencies = false",
