@@ -42,10 +42,11 @@ def test_docs_name_every_metric_and_no_other() -> None:
 
 
 def test_names_end_in_their_unit() -> None:
-    units = ("seconds", "batches", "commands", "requests", "shards", "ready", "up", "stopped")
+    units = ("seconds", "batches", "commands", "requests", "shards", "connections")
+    states = ("ready", "up", "stopped")
     for family in REGISTRY.collect():
         if family.name.startswith("crossbook_") and family.type != "counter":
-            assert family.name.endswith(units), family.name
+            assert family.name.endswith((*units, *states)), family.name
 
 
 def test_pages_are_merged_family_by_family() -> None:
