@@ -56,6 +56,7 @@ async def _simulate(settings: Settings, parent: int) -> None:
 async def _until_stopped(stop: asyncio.Event, parent: int) -> None:
     while not stop.is_set() and os.getppid() == parent:
         try:
-            await asyncio.wait_for(stop.wait(), PARENT_CHECK_S)
+            async with asyncio.timeout(PARENT_CHECK_S):
+                await stop.wait()
         except TimeoutError:
             continue

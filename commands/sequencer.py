@@ -135,8 +135,11 @@ class SequencerCore:
         if wait_s is None:
             return await future
         try:
-            return await asyncio.wait_for(future, wait_s)
+            async with asyncio.timeout(wait_s):
+                return await future
         except TimeoutError:
+            if future.done() and not future.cancelled():
+                return future.result()
             raise self._given_up(request, wait_s) from None
 
     def _given_up(self, request: _Request, wait_s: float) -> NotWrittenError | OutcomeUnknownError:

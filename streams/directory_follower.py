@@ -162,7 +162,8 @@ class DirectoryFollower:
             self._stepped.set()
             self._stepped = asyncio.Event()
             try:
-                await asyncio.wait_for(self._wake.wait(), poll_s)
+                async with asyncio.timeout(poll_s):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
@@ -180,7 +181,8 @@ class DirectoryFollower:
                 return None
             self.wake()
             try:
-                await asyncio.wait_for(self._stepped.wait(), remaining)
+                async with asyncio.timeout(remaining):
+                    await self._stepped.wait()
             except TimeoutError:
                 continue
         return dict(self._positions.get(notification_id, {}))

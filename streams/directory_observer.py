@@ -92,7 +92,8 @@ class DirectoryObserver:
             if self._read_to < notification_id:
                 self._wake.set()
             try:
-                await asyncio.wait_for(self._moved.wait(), remaining)
+                async with asyncio.timeout(remaining):
+                    await self._moved.wait()
             except TimeoutError:
                 continue
         return dict(self._positions.get(notification_id, {}))
@@ -107,7 +108,8 @@ class DirectoryObserver:
             else:
                 self._take(bookmarks)
             try:
-                await asyncio.wait_for(self._wake.wait(), poll_s)
+                async with asyncio.timeout(poll_s):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()

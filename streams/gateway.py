@@ -97,7 +97,8 @@ class ProgressBoard:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._enter(key, (position, next(self._serial), future))
         try:
-            return await asyncio.wait_for(future, wait_s)
+            async with asyncio.timeout(wait_s):
+                return await future
         except TimeoutError:
             return self._at.get(key, 0) >= position
 

@@ -128,7 +128,8 @@ class DirectoryView:
             except PersistenceError as error:
                 log.warning("the directory cannot be read: %s", error)
             try:
-                await asyncio.wait_for(self._wake.wait(), poll_s)
+                async with asyncio.timeout(poll_s):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()

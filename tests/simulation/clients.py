@@ -73,7 +73,8 @@ class Client:
             if not world.weather.happens(chances.message_lost):
                 world.outside.after(delay_s, self._arrive, attempt, answer)
         try:
-            attempt = await asyncio.wait_for(answer, ANSWER_WAIT_S)
+            async with asyncio.timeout(ANSWER_WAIT_S):
+                attempt = await answer
         except TimeoutError:
             return None, []
         return attempt.claim, attempt.outcomes
