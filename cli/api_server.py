@@ -13,11 +13,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.rest.app import create_app
 from api.services import Services
 from api.stream.socket import StreamSocket
+from cli.addresses import url_of
 from cli.api_services import Tasks
+from cli.dashboard import Dashboard, WithDashboard, make_when_ready
 from cli.metrics_page import Page
 from cli.settings import Settings
 
@@ -56,8 +59,10 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
         app = create_app(services, metrics_page=Page(settings))
         looking = asyncio.create_task(app.state.readiness.run(), name="readiness")
         streaming = asyncio.create_task(app.state.stream.run(), name="stream")
+        dashboard = Dashboard(url_of(settings.host, settings.port))
+        making = asyncio.create_task(_make_soon(dashboard, app), name="dashboard")
         config = uvicorn.Config(
-            app,
+            WithDashboard(app, dashboard),
             host=settings.host,
             port=settings.port,
             lifespan="off",
@@ -73,12 +78,20 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
         serving = asyncio.create_task(server.serve(), name="server")
         stopping = asyncio.create_task(_wait_for(stop), name="stop")
         ended, _ = await asyncio.wait(
-            {stopping, serving, looking, streaming, *tasks}, return_when=asyncio.FIRST_COMPLETED
+            {stopping, serving, looking, streaming, making, *tasks},
+            return_when=asyncio.FIRST_COMPLETED,
         )
-        looking.cancel()
-        streaming.cancel()
+        for task in (looking, streaming, making):
+            task.cancel()
         server.should_exit = True
         await serving
         for task in ended - {stopping, serving}:
             task.result()
             raise RuntimeError(f"the {task.get_name()} ended")
+
+
+async def _make_soon(dashboard: Dashboard, app: FastAPI) -> None:
+    async def ready() -> bool:
+        return not (await app.state.readiness.look()).behind
+
+    await make_when_ready(dashboard, ready)

@@ -326,6 +326,7 @@ def banner(
     return [
         *moved,
         f"Crossbook is running ({elapsed_s:.1f} s to start; {flow})",
+        f"  dashboard    {url}/ui/",
         f"  API          {url}",
         f"  API docs     {url}/docs",
         f"  demo key     {demo}",

@@ -1,0 +1,32 @@
+"""Plotly as the dashboard uses it: empty charts whose data the scripts in assets/ draw."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dash import dcc, html
+
+CONFIG: Final[dict[str, Any]] = {
+    "displaylogo": False,
+    "displayModeBar": False,
+    "responsive": True,
+    "scrollZoom": False,
+    "doubleClick": "reset",
+}
+
+
+def chart(name: str, label: str, *, zoom: bool = False) -> html.Div:
+    """A chart that fills its panel. `label` describes it to screen readers; `zoom` lets the wheel
+    zoom."""
+    return html.Div(
+        dcc.Graph(
+            id=f"{name}-chart",
+            figure={"data": [], "layout": {"autosize": True}},
+            config={**CONFIG, "scrollZoom": zoom},
+            responsive=True,
+            style={"height": "100%", "width": "100%"},
+        ),
+        className="cb-chart",
+        role="img",
+        **{"aria-label": label},
+    )
