@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install what the tests need beyond Python's packages: a Java and Maven for the Kafka broker, docker-compose to
-# read docker-compose.yml, a compiler for domain/. Does nothing where all of it is here.
+# read docker-compose.yml, Chromium for the dashboard's tests, a compiler for domain/. Does nothing where all of it is here.
 set -eu
 
 missing=""
@@ -20,6 +20,7 @@ need gcc cc --version
 need default-jre-headless java_is_new_enough
 need maven sh -c 'command -v mvn'
 need docker-compose docker-compose version
+need chromium chromium --version
 need python3-venv "${PYTHON:-python3}" -c 'import ensurepip, venv'
 need python3-dev "${PYTHON:-python3}" -c \
   'import os, sysconfig; os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))'

@@ -14,7 +14,7 @@ from ui.page import Page, page_root
 from ui.parts import empty_state, live_text, panel, stat
 
 WATCH_COLUMNS = (
-    column("symbol", "Symbol", pinned="left", width=84, cellClass="cb-symbol"),
+    column("symbol", "Symbol", width=84, cellClass="cb-symbol"),
     number("last", "Last", "cbPrice", width=98, enableCellChangeFlash=True),
     trend("change", "Change", "cbChange", width=92),
     trend("percent", "Change %", "cbPercent", width=106, sort="desc"),

@@ -1,0 +1,53 @@
+"""Market: every instrument, live."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.exchange import Exchange
+
+
+def cell(page: Page, symbol: str, field: str) -> str:
+    return page.locator(f'#watchlist [row-id="{symbol}"] [col-id="{field}"]').inner_text()
+
+
+def test_the_watchlist_shows_every_instrument_and_its_quotes(
+    open_page: OpenPage, exchange: Exchange
+) -> None:
+    with exchange.client("demo") as client:
+        listed = client.instruments()
+        client.submit("KO", "buy", 70, price="60.01")
+        client.submit("KO", "sell", 80, price="60.05")
+    page = open_page("/ui/")
+    expect(page.locator("#market-open")).to_have_text(f"{len(listed)} of {len(listed)}")
+    page.fill("#watch-filter", "KO")
+    expect(page.locator('#watchlist [row-id="KO"] [col-id="bid"]')).to_have_text("60.01")
+    assert cell(page, "KO", "ask") == "60.05"
+    assert cell(page, "KO", "spread") == "0.04"
+    assert cell(page, "KO", "bidQuantity") == "70"
+
+
+def test_a_trade_moves_price_volume_and_change_at_once(
+    open_page: OpenPage, exchange: Exchange
+) -> None:
+    page = open_page("/ui/")
+    expect(page.locator('#watchlist [row-id="AAPL"] [col-id="bid"]')).not_to_have_text("–")
+    page.fill("#watch-filter", "DIS")
+    expect(page.locator('#watchlist [row-id="DIS"]')).to_be_visible()
+    with exchange.client("demo") as client, exchange.client("player") as other:
+        for price in ("100.00", "101.00"):
+            client.submit("DIS", "sell", 30, price=price)
+            other.submit("DIS", "buy", 30, price=price)
+    expect(page.locator('#watchlist [row-id="DIS"] [col-id="last"]')).to_have_text("101.00")
+    expect(page.locator('#watchlist [row-id="DIS"] [col-id="percent"]')).to_have_text("▲ +1.00%")
+    assert cell(page, "DIS", "volume") == "60"
+
+
+def test_movers_activity_and_status_are_alive(open_page: OpenPage) -> None:
+    page = open_page("/ui/")
+    expect(page.locator("#movers-up .ag-row").first).to_be_visible()
+    expect(page.locator("#exchange-state")).to_have_text("Caught up")
+    expect(page.locator("#exchange-rows")).to_contain_text("Matcher")
+    expect(page.locator("#activity-chart .bars path").first).to_be_attached()
+    expect(page.locator("#market-rate")).not_to_have_text("0.0")
