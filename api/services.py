@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fastapi import Request
 
+from api.lives import Lives
 from api.positions import LastWrites
 from api.stream.interface import Hub
 from api.stream.limits import StreamSettings
@@ -15,6 +16,8 @@ from commands.directory.view import DirectoryView
 from commands.protocols import Gateway, Progress
 from projections.read_books import BookReader
 from projections.read_history import HistoryReader
+from projections.read_market import MarketReader
+from projections.read_pages import PageReader
 
 
 class DirectoryWrites(Protocol):
@@ -70,6 +73,13 @@ class Services:
     last_writes: LastWrites = field(default_factory=LastWrites)
     hub: Hub | None = None
     stream_settings: StreamSettings = field(default_factory=StreamSettings)
+    lives: Lives | None = None
+    market: MarketReader = field(init=False)
+    pages: PageReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.market = MarketReader(self.history)
+        self.pages = PageReader(self.history)
 
 
 def services_of(request: Request) -> Services:

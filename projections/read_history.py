@@ -206,7 +206,7 @@ class HistoryReader:
 
     async def order(self, order_id: int) -> OrderRow | None:
         """One order by its number."""
-        rows = await self._fetch(
+        rows = await self.fetch(
             OrderRow, SELECT_ORDERS + "order_id = %(order_id)s", order_id=order_id
         )
         return rows[0] if rows else None
@@ -221,7 +221,7 @@ class HistoryReader:
         if instrument is not None:
             query += " AND instrument = %(instrument)s"
         query += NEWEST_ORDERS + str(LIMIT_MAX)
-        return await self._fetch(
+        return await self.fetch(
             OrderRow,
             query,
             account=account,
@@ -249,7 +249,7 @@ class HistoryReader:
         if before_order_id is not None:
             query += BEFORE_ORDER
         names = [status] if isinstance(status, str) else status or ()
-        return await self._fetch(
+        return await self.fetch(
             OrderRow,
             query + NEWEST_ORDERS + _limit(limit),
             account=account,
@@ -280,7 +280,7 @@ class HistoryReader:
         query = SELECT_EXECUTIONS + " AND ".join(conditions) + NEWEST_EXECUTIONS + _limit(limit)
         at_ns, match_number, order = before or (0, 0, 0)
         last = {"before_ns": at_ns, "before_match": match_number, "before_order": order}
-        return await self._fetch(ExecutionRow, query, **given, **last)
+        return await self.fetch(ExecutionRow, query, **given, **last)
 
     async def trades(
         self,
@@ -296,7 +296,7 @@ class HistoryReader:
             query += " AND match_number < %(before)s"
         if since_ns is not None:
             query += " AND executed_at_ns >= %(since_ns)s"
-        return await self._fetch(
+        return await self.fetch(
             TradeRow,
             query + " ORDER BY match_number DESC LIMIT " + _limit(limit),
             instrument=instrument,
@@ -306,7 +306,7 @@ class HistoryReader:
 
     async def instruments(self) -> list[InstrumentRow]:
         """Every instrument, in order of its number."""
-        return await self._fetch(InstrumentRow, SELECT_INSTRUMENTS)
+        return await self.fetch(InstrumentRow, SELECT_INSTRUMENTS)
 
     async def position(self, shard: int) -> int:
         """How far the shard's history is; 0 where there is none."""
@@ -314,10 +314,12 @@ class HistoryReader:
 
     async def stands_at(self, shard: int) -> Position:
         """The last batch in the shard's history; START where there is none."""
-        rows = await self._fetch(_PositionRow, SELECT_POSITION, shard=shard)
+        rows = await self.fetch(_PositionRow, SELECT_POSITION, shard=shard)
         return Position(rows[0].position, bytes(rows[0].chain)) if rows else START
 
-    async def _fetch(self, kind: type[Row], query: str, **arguments: Any) -> list[Row]:
+    async def fetch(self, kind: type[Row], query: str, **arguments: Any) -> list[Row]:
+        """The rows of one bounded query of another reader over these tables, such as
+        `projections.read_market`. Numbers past 64 bits are bound as the nearest that fit."""
         bound = {name: _bound(value) for name, value in arguments.items()}
         try:
             async with (

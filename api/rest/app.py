@@ -9,6 +9,9 @@ from fastapi import FastAPI
 from starlette.routing import Route, WebSocketRoute
 
 from api.errors import install_error_handlers
+from api.graphql.endpoint import PATH as GRAPHQL_PATH
+from api.graphql.endpoint import GraphQLEndpoint
+from api.graphql.schema import build_schema
 from api.metrics import metrics_route, own_page
 from api.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from api.readiness import Readiness
@@ -63,6 +66,9 @@ def create_app(
     app.router.routes.append(WebSocketRoute(STREAM_PATH, stream))
     app.router.routes.append(Route(STREAM_PATH, upgrade_required, include_in_schema=False))
     app.router.routes.append(Route(ASYNCAPI_PATH, asyncapi, include_in_schema=False))
+    graphql = GraphQLEndpoint(build_schema(), services)
+    app.router.routes.append(Route(GRAPHQL_PATH, graphql, include_in_schema=False))
+    app.router.routes.append(WebSocketRoute(GRAPHQL_PATH, graphql))
     app.router.routes.append(metrics_route(metrics_page))
     install_error_handlers(app)
     # The last one added is the outermost: every answer has its request id, also one of 413.

@@ -1,0 +1,36 @@
+"""The schema, built once; `schema.graphql` beside this file is what it says of itself, and a test
+holds the two together. `python -m api.graphql.schema` writes it anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from api.graphql.query import Query
+from api.graphql.scalars import SCALARS
+
+SDL_PATH: Final = Path(__file__).with_name("schema.graphql")
+
+
+class Schema(strawberry.Schema):
+    """The schema; what fails is logged by `errors`, once and only where it was unexpected."""
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Log nothing here: refusals are no failures."""
+
+
+def build_schema() -> Schema:
+    """The schema."""
+    return Schema(query=Query, config=StrawberryConfig(scalar_map=SCALARS))
+
+
+if __name__ == "__main__":
+    SDL_PATH.write_text(build_schema().as_str() + "\n")
