@@ -44,9 +44,8 @@ class Holding:
             closed = min(quantity, abs(self.quantity))
             taken = abs(self.cost) * closed // abs(self.quantity)
             was_long = self.quantity > 0
-            self.realised += (
-                price_ticks * closed - taken if was_long else taken - price_ticks * closed
-            )
+            gained = price_ticks * closed - taken
+            self.realised += gained if was_long else -gained
             self.cost += -taken if was_long else taken
             self.quantity += closed if side == 0 else -closed
             signed += -closed if side == 0 else closed

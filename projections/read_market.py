@@ -1,7 +1,7 @@
 """Candles, the day's figures and small series, from the trades that PostgreSQL holds.
 
 Guarantees: every query is bounded in rows and time; what all readers ask for alike is asked of
-PostgreSQL once a second at most, whatever their number. Times are the gateway's clock, as in trades.
+PostgreSQL once a second at most, whatever their number. Times are the gateway's clock.
 """
 
 from __future__ import annotations

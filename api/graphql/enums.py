@@ -1,4 +1,4 @@
-"""The enums of the schema, made of the engine's own codes, so that a new one appears here with it."""
+"""The enums of the schema, made of the engine's own codes: a new one appears here with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one operation asks of the stores, gathered: each store once for all fields that ask alike."""
+"""What one operation asks of the stores: each store once for all fields that ask alike."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +86,14 @@ def test_every_private_type_is_known_to_this_test(schema: Schema) -> None:
     """A type that only a key reaches is listed above, so that it cannot be opened by mistake."""
     core = build_core(SDL_PATH.read_text())
     assert set(core.type_map) >= PRIVATE
+
+
+def test_every_code_is_documented() -> None:
+    root = Path(__file__).parents[3]
+    text = (root / "docs" / "graphql.md").read_text() + (root / "docs" / "rest.md").read_text()
+    raised = re.compile(r'(?:Problem\(\s*\d+|refused\(|Refusal\(\s*\d+),?\s*"(\w+)"')
+    found: set[str] = set()
+    for file in (root / "api" / "graphql").glob("*.py"):
+        found |= set(raised.findall(file.read_text()))
+    assert len(found) > 8
+    assert [code for code in sorted(found) if f"`{code}`" not in text] == []
