@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from cli.api_command import api
 from cli.clock_command import app as clock_app
 from cli.cluster_command import app as cluster_app
+from cli.listen_command import listen
 from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
 from cli.topics_command import topics
@@ -328,6 +329,7 @@ def rebuild(
 
 app.command()(replay)
 app.command()(explain)
+app.command()(listen)
 app.command()(api)
 app.command()(topics)
 app.add_typer(clock_app, name="clock")

@@ -154,6 +154,12 @@ class FeedBook:
         return self.trades[-1] if self.trades else None
 
     @property
+    def order_count(self) -> int:
+        """How many orders rest."""
+        sides = (self.bid_side, self.ask_side)
+        return sum(len(level.orders) for side in sides for level in side.levels.values())
+
+    @property
     def orders(self) -> list[FeedOrder]:
         """Every resting order: bids from the best on, then asks; oldest first within a price."""
         return [*_orders(self.bid_side, "buy"), *_orders(self.ask_side, "sell")]

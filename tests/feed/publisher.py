@@ -49,6 +49,7 @@ class WireLine:
 
     def __post_init__(self) -> None:
         self._late: list[tuple[int, bytes]] = []
+        self._lock = threading.Lock()  # heartbeats come from a thread of their own
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(
             socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1")
@@ -58,6 +59,10 @@ class WireLine:
 
     def send(self, packet: bytes) -> None:
         """Send, lose, delay or double a packet."""
+        with self._lock:
+            self._send(packet)
+
+    def _send(self, packet: bytes) -> None:
         self._late = [(count - 1, late) for count, late in self._late]
         if self.dice.random() >= self.faults.loss:
             if self.dice.random() < self.faults.reordering:
@@ -92,6 +97,7 @@ class Publisher:
         services: Iterable[str] = ("rerequest", "http", "snapshot"),
         history: Iterable[bytes] = (),
         lines: dict[str, WireLine] | None = None,
+        port: int = 0,
     ) -> None:
         self.market = market
         self.session = session
@@ -105,12 +111,12 @@ class Publisher:
             for name, group in GROUPS.items()
         }
         self._lock = threading.Lock()  # history and market change together
-        self._stop = threading.Event()
+        self.stopping = threading.Event()
         self._dice = random.Random(7)
         self._requests = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._requests.bind(("127.0.0.1", 0))
         self._snapshots = socket.create_server(("127.0.0.1", 0))
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._http.daemon_threads = True
         for work in (self._beat, self._answer, self._serve, self._http_serve):
             threading.Thread(target=work, daemon=True).start()
@@ -121,9 +127,14 @@ class Publisher:
         return len(self.history) + 1
 
     @property
+    def port(self) -> int:
+        """Of the API."""
+        return int(self._http.server_address[1])
+
+    @property
     def url(self) -> str:
         """Of the API."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def publish(self, count: int) -> None:
         """Have the market make messages, and send them."""
@@ -147,7 +158,9 @@ class Publisher:
 
     def close(self) -> None:
         """Stop everything, as a kill does: nothing is said."""
-        self._stop.set()
+        if self.stopping.is_set():
+            return
+        self.stopping.set()
         self._http.shutdown()
         self._http.server_close()
         with contextlib.suppress(OSError):
@@ -184,7 +197,7 @@ class Publisher:
     # --- services ---------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_S):
+        while not self.stopping.wait(HEARTBEAT_S):
             self.beat()
 
     def _http_serve(self) -> None:
@@ -192,7 +205,7 @@ class Publisher:
 
     def _answer(self) -> None:
         with self._requests:
-            while not self._stop.is_set():
+            while not self.stopping.is_set():
                 asked, sender = self._requests.recvfrom(2048)
                 if len(asked) != 20 or "rerequest" not in self.services:
                     continue
@@ -207,7 +220,7 @@ class Publisher:
                 self._requests.sendto(answer, sender)
 
     def _serve(self) -> None:
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             try:
                 connection, _ = self._snapshots.accept()
             except OSError:
