@@ -111,17 +111,18 @@ def test_an_unrecovered_gap_is_told_and_fails(new_publisher: NewPublisher) -> No
     line = publisher.lines["A"]
 
     def lose_some() -> None:
-        """A hundred messages in the middle."""
-        for number in range(8):
-            publisher.stopping.wait(0.2)
-            line.faults = Faults(loss=1.0 if number == 4 else 0.0)
+        """A hundred messages in five hundred."""
+        number = 0
+        while not publisher.stopping.wait(0.1):
+            number += 1
+            line.faults = Faults(loss=0.0 if number % 5 else 1.0)
             publisher.publish(100)
-        publisher.end()
 
     threading.Thread(target=lose_some, daemon=True).start()
-    code, output, _ = ran("--group-a", f"{line.group}:{line.port}", "--duration", "30")
+    code, output, _ = ran("--group-a", f"{line.group}:{line.port}", "--duration", "3")
     assert code == 1
-    assert "messages given up" in output and "UNSOUND" in output
+    assert "messages given up" in output
+    assert "UNSOUND" in output or "MISSING" in output
 
 
 def test_ctrl_c_ends_it_with_the_summary(new_publisher: NewPublisher) -> None:
