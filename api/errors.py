@@ -36,8 +36,11 @@ TITLES: Final = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
+    414: "Too long",
     422: "Refused",
+    426: "Not over HTTP",
     429: "Over a limit",
+    431: "Too large",
     500: "Internal error",
     503: "Not available now",
 }

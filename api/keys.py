@@ -14,6 +14,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from api.errors import Problem, retry_after
+from api.rates.enforce import Rates
 from commands.directory.entries import AccountEntry, KeyEntry
 from commands.directory.view import DirectoryView
 
@@ -77,17 +78,31 @@ def authenticate(view: DirectoryView, request: Request, scope: str) -> Caller:
 
 
 class Needs:
-    """A dependency: the endpoint needs a key with this scope, and is given the Caller."""
+    """A dependency: the endpoint needs a key with this scope, and is given the Caller. The request
+    is counted against its key, as `commands` order commands where it is so many."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, *, commands: int = 0) -> None:
         self.scope = scope
+        self.commands = commands
 
     async def __call__(self, request: Request) -> Caller:
         """Authenticate; a coroutine, because FastAPI runs plain functions in a thread each."""
-        view: DirectoryView = request.app.state.services.directory_view
-        return authenticate(view, request, self.scope)
+        services = request.app.state.services
+        caller = authenticate(services.directory_view, request, self.scope)
+        rates: Rates = services.rates
+        await rates.count(request.scope, rates.key, caller.key_id)
+        if self.commands:
+            await count_commands(request, caller, self.commands)
+        return caller
+
+
+async def count_commands(request: Request, caller: Caller, commands: int) -> None:
+    """Count order commands against the caller's key. Raises Problem (429)."""
+    rates: Rates = request.app.state.services.rates
+    await rates.count(request.scope, rates.commands, caller.key_id, commands)
 
 
 READ: Final = Needs("read")
-TRADE: Final = Needs("trade")
+TRADE: Final = Needs("trade", commands=1)
+TRADE_MANY: Final = Needs("trade")  # and then `count_commands`
 ADMIN: Final = Needs("admin")

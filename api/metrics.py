@@ -46,6 +46,13 @@ REJECTS: Final = Counter(
     "Commands refused, by whom (gateway, engine) and reason code, as answered to clients",
     ["by", "reason"],
 )
+RATE_LIMITED: Final = Counter(
+    "crossbook_rate_limited", "Requests refused (429) for coming too often, by policy", ["policy"]
+)
+RATES_SHARED: Final = Gauge(
+    "crossbook_rate_limits_shared",
+    "1 while the API processes share their rate limits through Redis, 0 while each has its own",
+)
 STREAM_CONNECTIONS: Final = Gauge(
     "crossbook_stream_connections", "WebSockets of /v1/stream that are open"
 )

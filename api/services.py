@@ -9,6 +9,7 @@ from fastapi import Request
 
 from api.lives import Lives
 from api.positions import LastWrites
+from api.rates.enforce import Rates
 from api.stream.interface import Hub
 from api.stream.limits import StreamSettings
 from commands.directory.application import Directory
@@ -46,6 +47,7 @@ class ApiSettings:
     read_wait_ms: int = 2_000
     lag_batches_max: int = 2_000
     body_bytes_max: int = 1_048_576
+    cors_origins: tuple[str, ...] = ()
 
     @property
     def outcome_wait_s(self) -> float:
@@ -71,6 +73,7 @@ class Services:
     history: HistoryReader
     settings: ApiSettings = field(default_factory=ApiSettings)
     last_writes: LastWrites = field(default_factory=LastWrites)
+    rates: Rates = field(default_factory=Rates)
     hub: Hub | None = None
     stream_settings: StreamSettings = field(default_factory=StreamSettings)
     lives: Lives | None = None

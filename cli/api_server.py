@@ -15,6 +15,9 @@ from typing import TypeAlias
 import uvicorn
 from fastapi import FastAPI
 
+from api.heads import HeadLimitMiddleware
+from api.http_socket import BoundedHttp
+from api.rates.enforce import RateMiddleware
 from api.rest.app import create_app
 from api.services import Services
 from api.stream.socket import StreamSocket
@@ -62,7 +65,7 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
         dashboard = Dashboard(url_of(settings.host, settings.port))
         making = asyncio.create_task(_make_soon(dashboard, app), name="dashboard")
         config = uvicorn.Config(
-            WithDashboard(app, dashboard),
+            WithDashboard(app, RateMiddleware(HeadLimitMiddleware(dashboard), services.rates)),
             host=settings.host,
             port=settings.port,
             lifespan="off",
@@ -72,6 +75,9 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
             ws_max_size=settings.stream_message_bytes_max,
             ws_per_message_deflate=False,
             server_header=False,
+            http=BoundedHttp,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies.replace(",", " ").split() or None,
             timeout_graceful_shutdown=2,
         )
         server = _Server(config)

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from api.rates.enforce import Rates, RateSettings
+from api.rates.limiter import RateLimiter
 from api.services import ApiSettings, DirectoryWrites, Services
 from api.stream.hub import MarketHub
 from api.stream.limits import StreamSettings
@@ -60,7 +62,18 @@ def api_settings_of(settings: Settings) -> ApiSettings:
         read_wait_ms=settings.read_wait_ms,
         lag_batches_max=settings.lag_batches_max,
         body_bytes_max=settings.body_bytes_max,
+        cors_origins=tuple(settings.cors_origins.replace(",", " ").split()),
     )
+
+
+def rates_of(settings: Settings) -> Rates:
+    """The rate limits, with their buckets in Redis."""
+    wanted = RateSettings(
+        address_requests_per_s=settings.address_requests_per_s_max,
+        key_requests_per_s=settings.key_requests_per_s_max,
+        key_commands_per_s=settings.key_commands_per_s_max,
+    )
+    return Rates(wanted, RateLimiter.over(required(settings.redis_url, "REDIS_URL")))
 
 
 def stream_settings_of(settings: Settings) -> StreamSettings:
@@ -96,6 +109,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
     hub = MarketHub(settings.shards)
     store = SnapshotStore(dsn, keep=settings.snapshots_kept)
     tasks |= stream_tasks(hub, store, parts.gateway, settings.shards)
+    rates = rates_of(settings)
     services = Services(
         gateway=parts.gateway,
         progress=parts.gateway.progress,
@@ -105,6 +119,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         books=books,
         history=history,
         settings=api_settings_of(settings),
+        rates=rates,
         hub=hub,
         stream_settings=stream_settings_of(settings),
     )
@@ -116,6 +131,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         await asyncio.gather(*tasks, return_exceptions=True)
         await books.close()
         await history.close()
+        await rates.limiter.close()
         await asyncio.to_thread(store.close)
 
 

@@ -6,12 +6,9 @@ exchange hears it, in either mode."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from cli.settings import Settings
 
 BY = "crossbook clock resume"
 
@@ -33,37 +30,15 @@ def resume(
 
     First look at the time of the machine that complains: trading time never goes back.
     """
+    from cli.directory_store import directory_environment
     from cli.main import load_settings, told_in_a_line
     from commands.directory.application import Directory, DirectoryApplication
 
     settings = load_settings(data_dir)
     with told_in_a_line():
-        application = DirectoryApplication(_environment_of(settings))
+        application = DirectoryApplication(directory_environment(settings))
         try:
             Directory(application, settings.shards).resume_clocks(by=BY)
         finally:
             application.close()
     print("clocks that refused to tick will do so again, within two seconds")
-
-
-def _environment_of(settings: Settings) -> dict[str, str]:
-    """Where the directory is: the settings' PostgreSQL in the distributed mode, that of a cluster
-    that runs in this data folder, or the embedded mode's file. Raises Failure.
-    """
-    from cli.cluster import ClusterFolder
-    from cli.main import Failure
-    from commands.directory.application import sqlite_environment
-    from commands.directory.postgres import postgres_environment
-
-    if settings.distributed:
-        if settings.postgres_dsn is None:
-            raise Failure("CROSSBOOK_POSTGRES_DSN is not set: it holds the directory")
-        return postgres_environment(settings.postgres_dsn)
-    folder = ClusterFolder(settings.data_dir)
-    cluster = folder.read_cluster() if folder.is_locked() else None
-    if cluster is not None:
-        return postgres_environment(cluster.postgres)
-    path = settings.logs / "directory.sqlite"
-    if not path.exists():
-        raise Failure(f"there is no {path}: no exchange has run on {settings.data_dir}")
-    return sqlite_environment(path)

@@ -18,6 +18,7 @@ import typer
 from pydantic import ValidationError
 
 from cli.api_command import api
+from cli.audit_command import audit
 from cli.clock_command import app as clock_app
 from cli.cluster_command import app as cluster_app
 from cli.listen_command import listen
@@ -331,6 +332,7 @@ app.command()(replay)
 app.command()(explain)
 app.command()(listen)
 app.command()(api)
+app.command()(audit)
 app.command()(topics)
 app.add_typer(clock_app, name="clock")
 app.add_typer(cluster_app, name="cluster")

@@ -15,6 +15,8 @@ from typing import Final
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.trading_hours import TradingHours
+
 TOPIC_PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{0,200}")
 
 
@@ -76,6 +78,27 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(
         1_048_576, ge=1024, description="bytes of one HTTP request body at most (else 413)"
     )
+    cors_origins: str = Field(
+        "",
+        description="origins (`https://desk.example`, ...) whose web pages may call the API; "
+        "`*`: all; default: none",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="addresses of proxies whose X-Forwarded-For is believed; default: none",
+    )
+    address_requests_per_s_max: int = Field(
+        2000, ge=0, description="requests a second from one address at most (else 429); 0: no limit"
+    )
+    key_requests_per_s_max: int = Field(
+        1000, ge=0, description="requests a second with one key at most (else 429); 0: no limit"
+    )
+    key_commands_per_s_max: int = Field(
+        20_000,
+        ge=0,
+        description="order commands a second with one key at most, 1000 or more (else 429); "
+        "0: no limit",
+    )
     stream_origins: str = Field(
         "",
         description="origins (`https://desk.example`, ...) whose web pages may open a stream "
@@ -114,6 +137,11 @@ class Settings(BaseSettings):
     snapshots_kept: int = Field(3, ge=1, description="engine snapshots kept of each shard")
     clock_interval_ms: int = Field(
         1000, ge=0, description="time between two clock ticks; 0: no ticks"
+    )
+    schedule: str = Field(
+        "",
+        description="when instruments close and open each day, in UTC (`22:00-22:05`); default: "
+        "never by themselves",
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: str | None = Field(
@@ -156,6 +184,19 @@ class Settings(BaseSettings):
     kafka_min_insync_replicas: int = Field(
         2, ge=1, description="brokers that must have a record before it counts as written"
     )
+
+    @field_validator("schedule")
+    @classmethod
+    def _are_hours(cls, value: str) -> str:
+        TradingHours.parse(value)
+        return value
+
+    @field_validator("key_commands_per_s_max")
+    @classmethod
+    def _takes_a_batch(cls, value: int) -> int:
+        if 0 < value < 1000:
+            raise ValueError("0, or 1000 or more: a batch may have 1,000 commands")
+        return value
 
     @field_validator("log_level")
     @classmethod

@@ -17,6 +17,7 @@ from eventsourcing.persistence import PersistenceError
 
 from cli.kafka_connection import connection_of
 from cli.settings import Settings
+from cli.trading_hours import schedule_of
 from cli.worker import wait_for_topics
 from commands.directory.application import DirectoryApplication
 from commands.directory.postgres import postgres_environment
@@ -123,6 +124,7 @@ def clock(settings: Settings, stop: threading.Event) -> int:
             settings.clock_interval_ms,
             stop,
             DirectoryPermits(application),
+            schedule_of(settings, application),
         )
     finally:
         for each in logs:

@@ -68,8 +68,9 @@ Price = Annotated[
         extra_json_schema={
             "type": ["string", "number"],
             "pattern": r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,4})?$",
-            "exclusiveMinimum": 0,
+            "minimum": 0.0001,
             "maximum": 429496.7295,
+            "multipleOf": 0.0001,
             "examples": ["187.2500"],
         },
     ),
@@ -349,7 +350,8 @@ def replace_record(
 ) -> tuple[int, bytes]:
     """The shard and command record of a replace; its quantity is the new total. Raises Refusal.
 
-    Notional is checked where price and quantity are both given, the collar where a price is.
+    The collar is checked where a price is given. Of an account with a limit of notional both price
+    and quantity must be given: one alone is not enough to tell what the order would be worth.
     """
     shard, instrument, order_id, client_id = order_reference(request, instruments, shards)
     price_ticks = price_ticks_of(request.price)
@@ -363,6 +365,9 @@ def replace_record(
         raise Refusal(400, "symbol_required", "a new price needs the symbol, for its price collar")
     if not price_ticks and not quantity:
         raise Refusal(400, "nothing_to_replace", "give a price, a quantity, or both")
+    if account.limits.order_notional_max and not (price_ticks and quantity):
+        detail = "the account's orders have a limit of value: give both price and total quantity"
+        raise Refusal(422, "price_and_quantity_required", detail)
     check_limits(account, instrument if price_ticks else None, price_ticks, quantity)
     number = 0 if instrument is None else instrument.number
     command = ReplaceOrder(

@@ -211,6 +211,13 @@ class HistoryReader:
         )
         return rows[0] if rows else None
 
+    async def orders_numbered(self, account: int, order_ids: Collection[int]) -> list[OrderRow]:
+        """Those of an account's orders that have these numbers, at most 1,000, in no order."""
+        if len(order_ids) > LIMIT_MAX:
+            raise ValueError(f"at most {LIMIT_MAX} orders at once")
+        query = SELECT_ORDERS + "order_id = ANY(%(ids)s::bigint[]) AND account = %(account)s"
+        return await self._fetch(OrderRow, query, ids=list(order_ids), account=account)
+
     async def order_by_client_id(
         self, account: int, client_order_id: str, instrument: int | None = None
     ) -> list[OrderRow]:

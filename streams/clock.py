@@ -21,6 +21,7 @@ from commands.directory.application import DirectoryApplication
 from domain.commands import ClockTick
 from domain.wire import encode_command
 from streams.metrics import CLOCK_STOPPED, CLOCK_TICKS
+from streams.schedule import Schedule
 
 CLOCK_SESSION: Final = bytes(15) + b"\x02"
 JUMP_NS_MAX: Final = 60 * 10**9
@@ -110,6 +111,7 @@ class Clock:
         interval_ms: int,
         *,
         permits: Permits,
+        schedule: Schedule | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = steady_ns,
     ) -> None:
@@ -117,6 +119,7 @@ class Clock:
         self._shards = shards
         self._interval_ms = interval_ms
         self._permits = permits
+        self._schedule = schedule
         self._wall_ns = wall_ns
         self._steady_ns = steady_ns
         self._offset_ns = wall_ns() - steady_ns()
@@ -143,6 +146,8 @@ class Clock:
             return
         self._offset_ns = wall_ns - steady
         tick(self._writer, self._shards, self._interval_ms, lambda: wall_ns)
+        if self._schedule is not None:
+            self._schedule.step(wall_ns)
 
     def _permitted(self) -> bool:
         """Permits count from when the jump was seen, or from when the store could next be read."""
@@ -166,12 +171,17 @@ class Clock:
 
 
 def run_clock(
-    writer: SystemWriter, shards: int, interval_ms: int, stop: threading.Event, permits: Permits
+    writer: SystemWriter,
+    shards: int,
+    interval_ms: int,
+    stop: threading.Event,
+    permits: Permits,
+    schedule: Schedule | None = None,
 ) -> None:
-    """Tick until `stop`; `interval_ms` 0 ticks never."""
+    """Tick until `stop`, and keep the schedule; `interval_ms` 0 does neither."""
     if interval_ms == 0:
         stop.wait()
-    clock = Clock(writer, shards, max(1, interval_ms), permits=permits)
+    clock = Clock(writer, shards, max(1, interval_ms), permits=permits, schedule=schedule)
     while not stop.is_set():
         clock.step()
         now_ms = time.time_ns() / 1e6

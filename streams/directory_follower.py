@@ -24,9 +24,11 @@ from eventsourcing.persistence import IntegrityError, PersistenceError
 
 from commands.directory.aggregates import (
     ACCOUNT_CREATED,
+    CLOSED_FOR_DAY,
     INSTRUMENT_LISTED,
     KILL_SWITCH_SET,
     LIMITS_SET,
+    OPENED_FOR_DAY,
     TRADING_STATE_SET,
     Account,
     Instrument,
@@ -42,6 +44,7 @@ POLL_S: Final = 0.5
 PAGE: Final = 500
 REMEMBERED_MAX: Final = 4_096
 ACCOUNT_TOPICS: Final = (ACCOUNT_CREATED, LIMITS_SET, KILL_SWITCH_SET)
+STATE_TOPICS: Final = (TRADING_STATE_SET, CLOSED_FOR_DAY, OPENED_FOR_DAY)
 
 log = logging.getLogger("crossbook.directory")
 
@@ -69,7 +72,7 @@ def commands_of(event: Any, changed: Aggregate | None, shards: int) -> dict[int,
     topic: str = event.TOPIC
     if topic == INSTRUMENT_LISTED and isinstance(changed, Instrument):
         return {changed.shard: [_listing(changed)]}
-    if topic == TRADING_STATE_SET and isinstance(changed, Instrument):
+    if topic in STATE_TOPICS and isinstance(changed, Instrument):
         return {changed.shard: [SetTradingState(changed.number, changed.state)]}
     if topic in ACCOUNT_TOPICS and isinstance(changed, Account):
         command = SetAccount(changed.number, changed.open_orders_max, changed.killed)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Final, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
 from msgspec import UnsetType
 from starlette.responses import Response
 
@@ -37,6 +37,8 @@ from api.rest.admin_shapes import (
     instrument_answer,
 )
 from api.rest.answers import json_response
+from api.rest.pages import page_of
+from api.rest.parameters import PAGE_MAX, AccountNumber, Cursor, KeyId, Limit
 from api.services import Services, services_of
 from commands.directory.application import Change
 from commands.directory.entries import AccountEntry, InstrumentTerms, Limits
@@ -49,14 +51,12 @@ from commands.validation import (
     instrument_of,
     price_ticks_of,
 )
-from domain.codes import ACCOUNT_MAX
 
 router: Final = APIRouter(prefix="/v1/admin")
 audit: Final = logging.getLogger("crossbook.audit")
 T = TypeVar("T")
 
 Admin = Annotated[Caller, Depends(ADMIN)]
-AccountNumber = Annotated[int, Path(ge=1, le=ACCOUNT_MAX, description="The account's number.")]
 
 
 LISTING: Final = msgspec.json.Decoder(ListingBody)
@@ -127,10 +127,13 @@ async def create_instrument(request: Request, caller: Admin) -> Response:
 
 
 @router.get("/instruments")
-async def list_instruments(request: Request, caller: Admin) -> Response:
-    """All instruments, by number."""
+async def list_instruments(
+    request: Request, caller: Admin, limit: Limit = PAGE_MAX, cursor: Cursor = None
+) -> Response:
+    """Instruments as the directory has them, by number."""
     view = services_of(request).directory_view
-    return json_response(InstrumentsAnswer([instrument_answer(x) for x in view.instruments()]))
+    page, following = page_of(view.instruments(), limit, cursor)
+    return json_response(InstrumentsAnswer([instrument_answer(x) for x in page], following))
 
 
 @router.patch("/instruments/{symbol:path}")
@@ -193,10 +196,13 @@ def _limits(asked: LimitsBody) -> tuple[int | None, int | None, int | None]:
 
 
 @router.get("/accounts")
-async def list_accounts(request: Request, caller: Admin) -> Response:
-    """All accounts, by number."""
+async def list_accounts(
+    request: Request, caller: Admin, limit: Limit = PAGE_MAX, cursor: Cursor = None
+) -> Response:
+    """Accounts, by number."""
     view = services_of(request).directory_view
-    return json_response(AccountsAnswer([account_answer(entry) for entry in view.accounts()]))
+    page, following = page_of(view.accounts(), limit, cursor)
+    return json_response(AccountsAnswer([account_answer(entry) for entry in page], following))
 
 
 def _account(services: Services, number: int) -> AccountEntry:
@@ -272,7 +278,7 @@ async def revoke_key(
     request: Request,
     caller: Admin,
     account: AccountNumber,
-    key_id: Annotated[str, Path(max_length=64)],
+    key_id: KeyId,
 ) -> Response:
     """Revoke a key: refused here at once, everywhere within 5 seconds."""
     services = services_of(request)

@@ -122,15 +122,17 @@ class NewKeyAnswer(Struct):
 
 
 class InstrumentsAnswer(Struct):
-    """All instruments."""
+    """A page of instruments, by number; `next_cursor` asks for the next."""
 
     instruments: list[InstrumentAnswer]
+    next_cursor: str | None
 
 
 class AccountsAnswer(Struct):
-    """All accounts."""
+    """A page of accounts, by number; `next_cursor` asks for the next."""
 
     accounts: list[AccountAnswer]
+    next_cursor: str | None
 
 
 def _price_or_none(ticks: int) -> str | None:

@@ -200,6 +200,8 @@ def problem_of_result(result: CommandResult, position: str) -> Problem:
         extra["order_id"] = result.order_id
     if result.client_order_id is not None:
         extra["client_order_id"] = result.client_order_id
+    if result.state is not None:
+        extra["state"] = result.state
     return Problem(result.status, result.reason or "refused", result.detail or "", extra=extra)
 
 

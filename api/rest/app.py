@@ -4,23 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
 from api.errors import install_error_handlers
 from api.graphql.endpoint import PATH as GRAPHQL_PATH
 from api.graphql.endpoint import GraphQLEndpoint
 from api.graphql.schema import build_schema
+from api.heads import HeadLimitMiddleware, SecurityHeadersMiddleware
 from api.metrics import metrics_route, own_page
 from api.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from api.rates.enforce import RateMiddleware
 from api.readiness import Readiness
-from api.rest import admin, batch, health, market, orders
+from api.rest import admin, audit, batch, health, market, orders
 from api.rest.openapi import install_openapi
 from api.services import Services
 from api.stream.asyncapi import ASYNCAPI_PATH, asyncapi
 from api.stream.endpoint import PATH as STREAM_PATH
 from api.stream.endpoint import Stream, upgrade_required
+
+# What pages of other origins, where they are let in at all, may send and read.
+CORS_ALLOWED: Final = (
+    "Authorization",
+    "Content-Type",
+    "If-None-Match",
+    "Prefer",
+    "X-API-Key",
+    "X-Request-ID",
+)
+CORS_EXPOSED: Final = (
+    "ETag",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+)
+CORS_AGE_S: Final = 600
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -58,7 +81,7 @@ def create_app(
         shards=services.settings.shards,
         lag_batches_max=services.settings.lag_batches_max,
     )
-    for module in (batch, orders, market, admin, health):
+    for module in (batch, orders, market, admin, audit, health):
         # Flat, not included: a request then walks one table of routes, in this order.
         app.router.routes.extend(module.router.routes)
     stream = Stream(services.directory_view, services.hub, services.stream_settings)
@@ -71,8 +94,25 @@ def create_app(
     app.router.routes.append(WebSocketRoute(GRAPHQL_PATH, graphql))
     app.router.routes.append(metrics_route(metrics_page))
     install_error_handlers(app)
-    # The last one added is the outermost: every answer has its request id, also one of 413.
-    app.add_middleware(BodyLimitMiddleware, bytes_max=services.settings.body_bytes_max)
-    app.add_middleware(RequestIdMiddleware)
+    add_middleware(app, services)
     install_openapi(app)
     return app
+
+
+def add_middleware(app: FastAPI, services: Services) -> None:
+    """What stands before the routes. The last one added is the outermost: every answer has its
+    request id and guards, also one of 413 or 429."""
+    app.add_middleware(BodyLimitMiddleware, bytes_max=services.settings.body_bytes_max)
+    app.add_middleware(RateMiddleware, rates=services.rates)
+    app.add_middleware(HeadLimitMiddleware)
+    if services.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=services.settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=CORS_ALLOWED,
+            expose_headers=CORS_EXPOSED,
+            max_age=CORS_AGE_S,
+        )
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(RequestIdMiddleware)

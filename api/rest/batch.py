@@ -17,7 +17,7 @@ from msgspec import Meta, Raw, Struct
 from starlette.responses import Response
 
 from api.errors import Problem, problem_of
-from api.keys import TRADE, Caller
+from api.keys import TRADE_MANY, Caller, count_commands
 from api.positions import position_text
 from api.rest.answers import BatchAnswer, CommandResult, json_response, refused_result, result_of
 from api.rest.writing import (
@@ -162,10 +162,14 @@ def _pending(written: Written, place: int, item: Item | Refusal) -> CommandResul
 
 
 @router.post("/v1/orders/batch")
-async def submit_batch(request: Request, caller: Annotated[Caller, Depends(TRADE)]) -> Response:
+async def submit_batch(
+    request: Request, caller: Annotated[Caller, Depends(TRADE_MANY)]
+) -> Response:
     """Up to 1,000 commands. Not atomic: each has a result of its own, in order."""
     services: Services = services_of(request)
-    plan = Plan(read_items(await request.body()), caller.account, services)
+    items = read_items(await request.body())
+    await count_commands(request, caller, len(items))
+    plan = Plan(items, caller.account, services)
     number = caller.account.number
     wait = not responds_async(request)
     done = await gather_writes(services, number, plan.records, wait=wait) if plan.records else {}

@@ -6,17 +6,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final, TypeVar
+from typing import Final, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from msgspec import Struct
 from starlette.responses import Response
 
 from api.errors import behind
 from api.positions import parse_positions
 from api.rest.answers import json_response
-from api.rest.orders import MinPosition
+from api.rest.entity_tags import tagged_book, tagged_response
 from api.rest.orders_read import history_at, time_text
+from api.rest.pages import page_of
+from api.rest.parameters import (
+    PAGE_MAX,
+    BeforeMatch,
+    Cursor,
+    Depth,
+    Limit,
+    MinPosition,
+    Since,
+)
 from api.services import Services, services_of
 from commands.directory.entries import InstrumentEntry
 from commands.validation import instrument_of, price_text
@@ -24,13 +34,9 @@ from domain.codes import TradingState
 from projections.read_books import AHEAD, TRIMMED, BookSnapshot, Deltas, Level, Resync
 
 router: Final = APIRouter()
-SEQUENCE_MAX: Final = 2**63 - 1
 REREAD_S: Final = 0.02
 SIDE_NAMES: Final = ("buy", "sell")
 FALLBACKS: Final = {TRIMMED: "too_old", AHEAD: "ahead"}
-
-Depth = Annotated[int, Query(ge=1, le=1_000, description="Levels of each side.")]
-Limit = Annotated[int, Query(ge=1, le=1_000)]
 
 
 class InstrumentInfo(Struct, kw_only=True):
@@ -45,9 +51,10 @@ class InstrumentInfo(Struct, kw_only=True):
 
 
 class InstrumentsInfo(Struct):
-    """All instruments."""
+    """A page of instruments, in order of listing; `next_cursor` asks for the next."""
 
     instruments: list[InstrumentInfo]
+    next_cursor: str | None
 
 
 class LevelInfo(Struct):
@@ -136,24 +143,28 @@ def instrument_info(entry: InstrumentEntry) -> InstrumentInfo:
 
 
 @router.get("/v1/instruments")
-async def get_instruments(request: Request) -> Response:
-    """All instruments, in order of listing."""
+async def get_instruments(
+    request: Request, limit: Limit = PAGE_MAX, cursor: Cursor = None
+) -> Response:
+    """Instruments, in order of listing."""
     view = services_of(request).directory_view
-    return json_response(InstrumentsInfo([instrument_info(x) for x in view.instruments()]))
+    page, following = page_of(view.instruments(), limit, cursor)
+    answer = InstrumentsInfo([instrument_info(entry) for entry in page], following)
+    return tagged_response(request, answer)
 
 
 @router.get("/v1/instruments/{symbol:path}")
 async def get_instrument(request: Request, symbol: str) -> Response:
     """One instrument."""
     view = services_of(request).directory_view
-    return json_response(instrument_info(instrument_of(symbol, view.symbols)))
+    return tagged_response(request, instrument_info(instrument_of(symbol, view.symbols)))
 
 
 @router.get("/v1/books/{symbol:path}/deltas")
 async def get_deltas(
     request: Request,
     symbol: str,
-    since: Annotated[int, Query(ge=0, le=SEQUENCE_MAX, description="A book sequence.")],
+    since: Since,
     limit: Limit = 1_000,
     min_position: MinPosition = None,
 ) -> Response:
@@ -190,16 +201,15 @@ async def get_book(
         return await services.books.book(instrument.shard, instrument.number, depth)
 
     book = await read_at_least(services, instrument.shard, wanted, read)
-    return json_response(
-        BookInfo(
-            symbol=symbol,
-            sequence=str(book.sequence),
-            position=f"{book.shard}-{book.position}",
-            state=TradingState(book.state).name.lower(),
-            bids=_levels(book.bids),
-            asks=_levels(book.asks),
-        )
+    answer = BookInfo(
+        symbol=symbol,
+        sequence=str(book.sequence),
+        position=f"{book.shard}-{book.position}",
+        state=TradingState(book.state).name.lower(),
+        bids=_levels(book.bids),
+        asks=_levels(book.asks),
     )
+    return tagged_book(request, answer)
 
 
 P = TypeVar("P", bound=BookSnapshot | Deltas | Resync)
@@ -273,9 +283,7 @@ async def get_trades(
     request: Request,
     symbol: str,
     limit: Limit = 100,
-    before: Annotated[
-        int | None, Query(ge=0, le=SEQUENCE_MAX, description="A match number.")
-    ] = None,
+    before: BeforeMatch = None,
     min_position: MinPosition = None,
 ) -> Response:
     """Trades, newest first."""

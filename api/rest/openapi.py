@@ -8,30 +8,61 @@ where it takes a body, an example.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, get_args
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from api.errors import TITLES
+from api.errors import PROBLEM_TYPE, TITLES
 from api.keys import Needs
+from api.rates.enforce import NEVER_REFUSED
 from api.rest.operations import OPERATIONS, Operation, ProblemAnswer
+from api.rest.problems import EVERYWHERE, UNLIMITED, WITH_BODY, WITH_KEY, by_status, of_reason
 
 REF: Final = "#/components/schemas/{name}"
+EXAMPLE_REF: Final = "#/components/examples/{name}"
 SECURITY_SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: cbk_…"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
-REQUEST_ID_HEADER: Final = {
+COMMON_HEADERS: Final = {
     "X-Request-ID": {
         "description": "The request's id, its own where it sent a sane one.",
         "schema": {"type": "string"},
+        "required": True,
+    },
+    "RateLimit-Policy": {
+        "description": 'What may be asked how often: `"key";q=1000;w=1` is 1,000 a second.',
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": 'What remains of it: `"key";r=999;t=1`; all is back in `t` seconds.',
+        "schema": {"type": "string"},
+    },
+}
+ETAG_HEADER: Final = {
+    "ETag": {
+        "description": "Names this content; send it as `If-None-Match`.",
+        "schema": {"type": "string"},
+        "required": True,
     }
 }
+IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "An `ETag` that was answered: 304 where it still holds.",
+    "schema": {"type": "string", "examples": ['"0f1e2d3c4b5a69788796a5b4"']},
+}
 RETRY_AFTER_HEADER: Final = {
-    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "schema": {"type": "integer", "minimum": 1},
+        "required": True,
+    }
 }
 PREFER: Final = {
     "name": "Prefer",
@@ -67,64 +98,121 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     types: dict[Any, None] = {ProblemAnswer: None}
+    named: set[str] = set()
     for route in app.routes:
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
         for method in route.methods or ():
             operation = OPERATIONS[method, route.path_format]
             place = document["paths"][route.path_format][method.lower()]
-            _describe(place, operation, scope_of(route))
+            scope = scope_of(route)
+            if scope is not None:
+                place["security"] = [{"bearer": []}, {"apiKey": []}]
+                place["description"] = f"{place.get('description', '')}\n\nScope: `{scope}`."
+            reasons = reasons_of(operation, scope, route.path_format)
+            named.update(reasons)
+            _describe(place, operation, reasons)
+            _tidy_parameters(place, app.state.services.settings.shards)
             types.update(dict.fromkeys(operation.types()))
     _, components = msgspec.json.schema_components(list(types), ref_template=REF)
-    document["components"] = {"schemas": components, "securitySchemes": SECURITY_SCHEMES}
+    document["components"] = {
+        "schemas": components,
+        "examples": {reason: {"value": _problem_example(reason)} for reason in sorted(named)},
+        "securitySchemes": SECURITY_SCHEMES,
+    }
     return document
 
 
-def _describe(place: dict[str, Any], operation: Operation, scope: str | None) -> None:
+def reasons_of(operation: Operation, scope: str | None, path: str) -> tuple[str, ...]:
+    """Every reason that an endpoint may give."""
+    always = UNLIMITED if path in NEVER_REFUSED else EVERYWHERE
+    key = WITH_KEY if scope is not None else ()
+    body = WITH_BODY if operation.body is not None else ()
+    return (*always, *key, *body, *operation.reasons)
+
+
+def _describe(place: dict[str, Any], operation: Operation, reasons: Iterable[str]) -> None:
     place["tags"] = [operation.tag]
     if operation.body is not None:
         content: dict[str, Any] = {"schema": _ref(operation.body)}
-        if operation.examples:
-            content["examples"] = {
-                name: {"value": value} for name, value in operation.examples.items()
-            }
+        content["examples"] = {name: {"value": value} for name, value in operation.examples.items()}
         place["requestBody"] = {"required": True, "content": {"application/json": content}}
     if operation.prefer:
         place.setdefault("parameters", []).append(PREFER)
-    errors = set(operation.errors) | {400, 500}
-    if scope is not None:
-        place["security"] = [{"bearer": []}, {"apiKey": []}]
-        place["description"] = f"{place.get('description', '')}\n\nScope: `{scope}`."
-        errors |= {401, 403, 503}
-    if operation.body is not None:
-        errors.add(413)
-    place["responses"] = {
-        str(status): _answer(answer, example)
+    answers = {
+        str(status): _answer(answer, example, operation)
         for status, (answer, example) in sorted(operation.answers.items())
-    } | {str(status): _problem(status) for status in sorted(errors)}
+    }
+    if operation.tagged:
+        place.setdefault("parameters", []).append(IF_NONE_MATCH)
+        answers["304"] = {
+            "description": "What `If-None-Match` names is what would be answered.",
+            "headers": COMMON_HEADERS | ETAG_HEADER,
+        }
+    problems = {str(status): _problem(status, of) for status, of in by_status(reasons).items()}
+    place["responses"] = answers | problems
+
+
+def _tidy_parameters(place: dict[str, Any], shards: int) -> None:
+    """A parameter that may be left out is not null where it is given; a position is of a shard that
+    there is."""
+    one = f"({'|'.join(str(shard) for shard in range(shards))})-(0|[1-9][0-9]{{0,11}})"
+    for parameter in place.get("parameters", []):
+        schema = parameter["schema"]
+        for each in schema.pop("anyOf", []):
+            if each.get("type") != "null":
+                schema.update(each)
+        schema.pop("description", None)
+        if parameter["name"] == "min_position":
+            schema["pattern"] = f"^{one}(,{one}){{0,{shards - 1}}}$"
 
 
 def _ref(type_: Any) -> dict[str, Any]:
+    several = get_args(type_)
+    if several:
+        return {"oneOf": [_ref(each) for each in several]}
     return {"$ref": REF.format(name=type_.__name__)}
 
 
-def _answer(answer: Any, example: Any) -> dict[str, Any]:
+def _answer(answer: Any, example: Any, operation: Operation) -> dict[str, Any]:
+    headers = COMMON_HEADERS | (ETAG_HEADER if operation.tagged else {})
     if answer is None:
-        return {"description": "Done.", "headers": REQUEST_ID_HEADER}
-    content: dict[str, Any] = {"schema": _ref(answer)}
-    if example is not None:
-        content["example"] = example
+        return {"description": "Done.", "headers": headers}
     return {
-        "description": (answer.__doc__ or "").split("\n")[0],
-        "headers": REQUEST_ID_HEADER,
-        "content": {"application/json": content},
+        "description": " ".join(
+            " ".join((each.__doc__ or "").split()) for each in get_args(answer) or [answer]
+        ),
+        "headers": headers,
+        "content": {"application/json": {"schema": _ref(answer), "example": example}},
     }
 
 
-def _problem(status: int) -> dict[str, Any]:
-    headers = REQUEST_ID_HEADER | (RETRY_AFTER_HEADER if status in (429, 503) else {})
+def _problem(status: int, reasons: list[str]) -> dict[str, Any]:
+    schema = {
+        "allOf": [_ref(ProblemAnswer)],
+        "properties": {"reason": {"enum": reasons}, "status": {"const": status}},
+    }
     return {
-        "description": TITLES[status],
-        "headers": headers,
-        "content": {"application/problem+json": {"schema": _ref(ProblemAnswer)}},
+        "description": f"{TITLES[status]}: {', '.join(f'`{reason}`' for reason in reasons)}.",
+        "headers": COMMON_HEADERS | (RETRY_AFTER_HEADER if status in (429, 503) else {}),
+        "content": {
+            "application/problem+json": {
+                "schema": schema,
+                "examples": {
+                    reason: {"$ref": EXAMPLE_REF.format(name=reason)} for reason in reasons
+                },
+            }
+        },
+    }
+
+
+def _problem_example(reason: str) -> dict[str, Any]:
+    status, detail = of_reason(reason)
+    return {
+        "type": PROBLEM_TYPE + reason,
+        "title": TITLES[status],
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        "request_id": "5f0c2a9d3b7e4f61a8c05d9e1b2f3a4c",
     }

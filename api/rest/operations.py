@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
+from api.readiness import ShardHealth
+from api.rest import examples as example
 from api.rest.admin_shapes import (
     AccountAnswer,
     AccountBody,
@@ -24,11 +26,34 @@ from api.rest.admin_shapes import (
     NewKeyAnswer,
 )
 from api.rest.answers import BatchAnswer, CommandAnswer, MassCancelAnswer, OrderAnswer
+from api.rest.audit import AuditAnswer
 from api.rest.batch import Batch
 from api.rest.health import Live, Ready
-from api.rest.market import BookInfo, DeltasAnswer, InstrumentInfo, InstrumentsInfo, TradesInfo
+from api.rest.market import (
+    BookInfo,
+    DeltasAnswer,
+    InstrumentInfo,
+    InstrumentsInfo,
+    SnapshotAnswer,
+    TradesInfo,
+)
 from api.rest.orders import ReplaceBody
 from api.rest.orders_read import OrdersAnswer
+from api.rest.problems import (
+    ACCOUNT_CHANGE,
+    BOOK_READ,
+    CANCEL,
+    DIRECTORY_CHANGE,
+    HISTORY_READ,
+    INSTRUMENT_CHANGE,
+    NAMED,
+    ORDER_READ,
+    PRICE,
+    REPLACE,
+    SUBMIT,
+    TRADES_READ,
+    WRITE,
+)
 from commands.validation import SubmitBody
 
 
@@ -45,186 +70,31 @@ class ProblemAnswer(Struct, omit_defaults=True):
     order_id: str | None = None
     client_order_id: str | None = None
     position: str | None = None
+    state: str | None = None
+    behind: list[str] | None = None
+    shards: list[ShardHealth] | None = None
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint. `answers` are (type, example) by status; `errors` beside those that all
-    have."""
+    """One endpoint. `answers` are (type, example) by status, `reasons` those of its errors beside
+    what every endpoint may answer (`api.rest.problems`). `tagged`: it has an ETag."""
 
     tag: str
     answers: Mapping[int, tuple[Any, Any]]
     body: Any = None
     examples: Mapping[str, Any] = field(default_factory=dict)
-    errors: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()
     prefer: bool = False
+    tagged: bool = False
 
     def types(self) -> list[Any]:
         """The Structs that it needs a schema of."""
-        bodies = [] if self.body is None else [self.body]
-        return bodies + [answer for answer, _ in self.answers.values() if answer is not None]
+        found = [] if self.body is None else [self.body]
+        for answer, _ in self.answers.values():
+            found += get_args(answer) or ([] if answer is None else [answer])
+        return found
 
-
-ORDER_ID: Final = "36028797027352576"
-SUBMIT: Final = {
-    "symbol": "AAPL",
-    "side": "buy",
-    "type": "limit",
-    "quantity": 100,
-    "price": "187.2500",
-    "time_in_force": "day",
-    "client_order_id": "my-order-1",
-}
-MARKET: Final = {"symbol": "AAPL", "side": "sell", "type": "market", "quantity": 50}
-ACCEPTED: Final = {
-    "status": 201,
-    "outcome": "accepted",
-    "order_id": ORDER_ID,
-    "client_order_id": "my-order-1",
-    "symbol": "AAPL",
-    "state": "partially_filled",
-    "executed_quantity": 40,
-    "leaves_quantity": 60,
-    "average_price": "187.2400",
-    "cancel_reason": None,
-    "position": "1-128",
-}
-PENDING: Final = ACCEPTED | {
-    "status": 202,
-    "outcome": "pending",
-    "state": None,
-    "executed_quantity": 0,
-    "leaves_quantity": 0,
-    "average_price": None,
-    "status_url": f"/v1/orders/{ORDER_ID}?min_position=1-128",
-}
-REPLACED: Final = ACCEPTED | {
-    "status": 200,
-    "outcome": "replaced",
-    "client_order_id": None,
-    "state": "open",
-    "executed_quantity": 0,
-    "leaves_quantity": 40,
-    "average_price": None,
-    "position": "1-131",
-}
-CANCELLED: Final = REPLACED | {
-    "outcome": "cancelled",
-    "state": "cancelled",
-    "leaves_quantity": 0,
-    "cancel_reason": "by_request",
-    "position": "1-132",
-}
-ORDER: Final = {
-    "order_id": ORDER_ID,
-    "client_order_id": "my-order-1",
-    "symbol": "AAPL",
-    "side": "buy",
-    "type": "limit",
-    "time_in_force": "day",
-    "price": "187.2500",
-    "quantity": 100,
-    "executed_quantity": 40,
-    "leaves_quantity": 60,
-    "average_price": "187.2400",
-    "state": "partially_filled",
-    "reason": None,
-    "created_at": "2026-01-05T14:30:00.000125Z",
-    "updated_at": "2026-01-05T14:30:00.000125Z",
-    "position": "1-128",
-}
-COMMANDS: Final = {
-    "commands": [
-        {"op": "submit", **SUBMIT},
-        {"op": "replace", "order_id": ORDER_ID, "symbol": "AAPL", "price": "187.3000"},
-        {"op": "cancel", "client_order_id": "my-order-0", "symbol": "AAPL"},
-    ]
-}
-RESULTS: Final = {
-    "position": "1-129",
-    "results": [
-        {"status": 201, "outcome": "accepted", "order_id": ORDER_ID, "leaves_quantity": 100},
-        {"status": 200, "outcome": "replaced", "order_id": ORDER_ID, "leaves_quantity": 60},
-        {
-            "status": 404,
-            "outcome": "rejected",
-            "reason": "unknown_order",
-            "refused_by": "engine",
-            "detail": "no open order of this account has this id",
-            "client_order_id": "my-order-0",
-        },
-    ],
-}
-INFO: Final = {
-    "symbol": "AAPL",
-    "tick_size": "0.0100",
-    "lot_size": 1,
-    "price_collar": "10.0000",
-    "reference_price": "187.0000",
-    "state": "open",
-}
-BOOK: Final = {
-    "symbol": "AAPL",
-    "sequence": "512",
-    "position": "1-128",
-    "state": "open",
-    "bids": [{"price": "187.2500", "quantity": 60, "order_count": 1}],
-    "asks": [{"price": "187.2700", "quantity": 300, "order_count": 2}],
-}
-DELTAS: Final = {
-    "kind": "deltas",
-    "symbol": "AAPL",
-    "since": "510",
-    "sequence": "512",
-    "position": "1-128",
-    "deltas": [
-        {
-            "sequence": "512",
-            "side": "buy",
-            "price": "187.2500",
-            "quantity": 60,
-            "order_count": 1,
-        }
-    ],
-    "more": False,
-}
-TRADES: Final = {
-    "symbol": "AAPL",
-    "trades": [
-        {
-            "match_number": "77",
-            "price": "187.2400",
-            "quantity": 40,
-            "aggressor_side": "buy",
-            "time": "2026-01-05T14:30:00.000125Z",
-            "position": "1-128",
-        }
-    ],
-    "next_before": None,
-}
-LISTED: Final = INFO | {"number": 1, "shard": 1, "position": "1-1"}
-ACCOUNT: Final = {
-    "account": 1,
-    "name": "desk",
-    "state": "active",
-    "limits": {
-        "order_quantity_max": 10_000,
-        "order_notional_max": "2500000.0000",
-        "open_orders_max": None,
-    },
-    "keys": [{"key_id": "0f1e2d3c4b5a", "scopes": ["read", "trade"], "revoked": False}],
-    "position": "0-2,1-2",
-}
-NEW_KEY: Final = {
-    "key_id": "0f1e2d3c4b5a",
-    "key": "cbk_0f1e2d3c4b5a_…",
-    "scopes": ["read", "trade"],
-}
-HEALTH: Final = {
-    "status": "ready",
-    "directory": 120,
-    "shards": [{"shard": 0, "written": 128, "matched": 128, "redis": 128, "postgres": 128}],
-}
 
 ORDERS, MARKET_DATA, ADMIN, HEALTH_TAG = "orders", "market data", "administration", "health"
 ADMIN_ONE: Final = "/v1/admin/instruments/{symbol}"
@@ -234,133 +104,148 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/orders"): Operation(
         ORDERS,
         {
-            200: (CommandAnswer, ACCEPTED | {"status": 200, "outcome": "repeated", "order": ORDER}),
-            201: (CommandAnswer, ACCEPTED),
-            202: (CommandAnswer, PENDING),
+            200: (CommandAnswer, example.REPEATED),
+            201: (CommandAnswer, example.ACCEPTED),
+            202: (CommandAnswer, example.PENDING),
         },
         SubmitBody,
-        {"limit": SUBMIT, "market": MARKET},
-        (404, 409, 422),
+        {"limit": example.SUBMIT, "market": example.MARKET},
+        SUBMIT,
         prefer=True,
     ),
     ("GET", "/v1/orders"): Operation(
-        ORDERS, {200: (OrdersAnswer, {"orders": [ORDER], "next_cursor": None})}, errors=(404,)
+        ORDERS,
+        {200: (OrdersAnswer, {"orders": [example.ORDER], "next_cursor": None})},
+        reasons=(*HISTORY_READ, "invalid_order_id", "unknown_order", "unknown_instrument"),
     ),
     ("DELETE", "/v1/orders"): Operation(
         ORDERS,
         {
-            200: (
-                MassCancelAnswer,
-                {
-                    "status": 200,
-                    "outcome": "mass_cancelled",
-                    "position": "1-140",
-                    "cancelled_count": 7,
-                },
-            ),
-            202: (MassCancelAnswer, {"status": 202, "outcome": "pending", "position": "1-140"}),
+            200: (MassCancelAnswer, example.MASS_CANCELLED),
+            202: (MassCancelAnswer, example.MASS_PENDING),
         },
-        errors=(404,),
+        reasons=(*WRITE, "invalid_parameter", "unknown_instrument", "partly_written"),
         prefer=True,
     ),
     ("POST", "/v1/orders/batch"): Operation(
         ORDERS,
-        {200: (BatchAnswer, RESULTS), 202: (BatchAnswer, None)},
+        {200: (BatchAnswer, example.RESULTS), 202: (BatchAnswer, example.BATCH_PENDING)},
         Batch,
-        {"three commands": COMMANDS},
+        {"three commands": example.COMMANDS},
+        WRITE,
         prefer=True,
     ),
     ("GET", "/v1/orders/{order}"): Operation(
-        ORDERS, {200: (OrderAnswer, ORDER)}, errors=(404, 409)
+        ORDERS, {200: (OrderAnswer, example.ORDER)}, reasons=ORDER_READ, tagged=True
     ),
     ("PATCH", "/v1/orders/{order}"): Operation(
         ORDERS,
-        {200: (CommandAnswer, REPLACED), 202: (CommandAnswer, None)},
+        {200: (CommandAnswer, example.REPLACED), 202: (CommandAnswer, example.REPLACE_PENDING)},
         ReplaceBody,
         {"price and total quantity": {"price": "187.3000", "quantity": 80}},
-        (404, 409, 422),
+        REPLACE,
         prefer=True,
     ),
     ("DELETE", "/v1/orders/{order}"): Operation(
         ORDERS,
-        {200: (CommandAnswer, CANCELLED), 202: (CommandAnswer, None)},
-        errors=(404, 409, 422),
+        {200: (CommandAnswer, example.CANCELLED), 202: (CommandAnswer, example.REPLACE_PENDING)},
+        reasons=CANCEL,
         prefer=True,
     ),
     ("GET", "/v1/books/{symbol}"): Operation(
-        MARKET_DATA, {200: (BookInfo, BOOK)}, errors=(404, 503)
+        MARKET_DATA, {200: (BookInfo, example.BOOK)}, reasons=BOOK_READ, tagged=True
     ),
     ("GET", "/v1/books/{symbol}/deltas"): Operation(
-        MARKET_DATA, {200: (DeltasAnswer, DELTAS)}, errors=(404, 503)
+        MARKET_DATA, {200: (DeltasAnswer | SnapshotAnswer, example.DELTAS)}, reasons=BOOK_READ
     ),
     ("GET", "/v1/trades/{symbol}"): Operation(
-        MARKET_DATA, {200: (TradesInfo, TRADES)}, errors=(404, 503)
+        MARKET_DATA, {200: (TradesInfo, example.TRADES)}, reasons=TRADES_READ
     ),
     ("GET", "/v1/instruments"): Operation(
-        MARKET_DATA, {200: (InstrumentsInfo, {"instruments": [INFO]})}
+        MARKET_DATA,
+        {200: (InstrumentsInfo, example.INSTRUMENTS)},
+        reasons=("invalid_parameter",),
+        tagged=True,
     ),
     ("GET", "/v1/instruments/{symbol}"): Operation(
-        MARKET_DATA, {200: (InstrumentInfo, INFO)}, errors=(404,)
+        MARKET_DATA, {200: (InstrumentInfo, example.INFO)}, reasons=NAMED, tagged=True
     ),
     ("POST", "/v1/admin/instruments"): Operation(
         ADMIN,
-        {201: (InstrumentAnswer, LISTED), 202: (InstrumentAnswer, None)},
+        {201: (InstrumentAnswer, example.LISTED), 202: (InstrumentAnswer, example.LISTED)},
         ListingBody,
         {"a share": {"symbol": "AAPL", "tick_size": "0.01", "price_collar": "10"}},
-        (409, 422),
+        (*DIRECTORY_CHANGE, *PRICE, "invalid_symbol", "instrument_exists", "directory_full"),
     ),
     ("GET", "/v1/admin/instruments"): Operation(
-        ADMIN, {200: (InstrumentsAnswer, {"instruments": [LISTED]})}
+        ADMIN,
+        {200: (InstrumentsAnswer, example.ADMIN_INSTRUMENTS)},
+        reasons=("invalid_parameter",),
     ),
     ("PATCH", ADMIN_ONE): Operation(
         ADMIN,
-        {200: (InstrumentAnswer, LISTED)},
+        {200: (InstrumentAnswer, example.LISTED)},
         InstrumentPatch,
         {"set": {"reference_price": "187.0000"}, "none": {"reference_price": None}},
-        (404, 422),
+        (*INSTRUMENT_CHANGE, *PRICE),
     ),
     ("PUT", f"{ADMIN_ONE}/state"): Operation(
         ADMIN,
-        {200: (InstrumentAnswer, LISTED), 202: (InstrumentAnswer, None)},
+        {200: (InstrumentAnswer, example.LISTED), 202: (InstrumentAnswer, example.LISTED)},
         InstrumentStateBody,
         {"halt": {"state": "halted"}},
-        (404,),
+        INSTRUMENT_CHANGE,
     ),
     ("POST", "/v1/admin/accounts"): Operation(
         ADMIN,
-        {201: (AccountAnswer, ACCOUNT), 202: (AccountAnswer, None)},
+        {201: (AccountAnswer, example.ACCOUNT), 202: (AccountAnswer, example.ACCOUNT)},
         AccountBody,
         {"with a limit": {"name": "desk", "limits": {"order_quantity_max": 10_000}}},
-        (409, 422),
+        (
+            *DIRECTORY_CHANGE,
+            "invalid_order_notional_max",
+            "order_notional_max_too_fine",
+            "account_exists",
+            "directory_full",
+        ),
     ),
     ("GET", "/v1/admin/accounts"): Operation(
-        ADMIN, {200: (AccountsAnswer, {"accounts": [ACCOUNT]})}
+        ADMIN, {200: (AccountsAnswer, example.ACCOUNTS)}, reasons=("invalid_parameter",)
     ),
-    ("GET", ADMIN_ACCOUNT): Operation(ADMIN, {200: (AccountAnswer, ACCOUNT)}, errors=(404,)),
+    ("GET", ADMIN_ACCOUNT): Operation(
+        ADMIN,
+        {200: (AccountAnswer, example.ACCOUNT)},
+        reasons=("invalid_parameter", "unknown_account"),
+    ),
     ("PATCH", ADMIN_ACCOUNT): Operation(
         ADMIN,
-        {200: (AccountAnswer, ACCOUNT), 202: (AccountAnswer, None)},
+        {200: (AccountAnswer, example.ACCOUNT), 202: (AccountAnswer, example.ACCOUNT)},
         AccountPatch,
         {"one limit": {"limits": {"order_notional_max": "2500000"}}},
-        (404, 422),
+        (*ACCOUNT_CHANGE, "invalid_order_notional_max", "order_notional_max_too_fine"),
     ),
     ("PUT", f"{ADMIN_ACCOUNT}/state"): Operation(
         ADMIN,
-        {200: (AccountAnswer, ACCOUNT), 202: (AccountAnswer, None)},
+        {200: (AccountAnswer, example.ACCOUNT), 202: (AccountAnswer, example.ACCOUNT)},
         AccountStateBody,
         {"kill": {"state": "killed"}},
-        (404,),
+        ACCOUNT_CHANGE,
     ),
     ("POST", f"{ADMIN_ACCOUNT}/keys"): Operation(
         ADMIN,
-        {201: (NewKeyAnswer, NEW_KEY)},
+        {201: (NewKeyAnswer, example.NEW_KEY)},
         KeyBody,
         {"for trading": {"scopes": ["read", "trade"]}},
-        (404, 422),
+        (*ACCOUNT_CHANGE, "keys_exhausted"),
     ),
     ("DELETE", f"{ADMIN_ACCOUNT}/keys/{{key_id}}"): Operation(
-        ADMIN, {204: (None, None)}, errors=(404,)
+        ADMIN, {204: (None, None)}, reasons=(*ACCOUNT_CHANGE, "unknown_key")
+    ),
+    ("GET", "/v1/admin/audit"): Operation(
+        ADMIN,
+        {200: (AuditAnswer, example.AUDIT)},
+        reasons=("invalid_parameter", "directory_unavailable"),
     ),
     ("GET", "/livez"): Operation(HEALTH_TAG, {200: (Live, {"status": "live"})}),
-    ("GET", "/readyz"): Operation(HEALTH_TAG, {200: (Ready, HEALTH)}, errors=(503,)),
+    ("GET", "/readyz"): Operation(HEALTH_TAG, {200: (Ready, example.HEALTH)}, reasons=("behind",)),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from msgspec import UNSET, Struct
 from starlette.responses import Response
 
@@ -24,11 +24,20 @@ from api.rest.answers import (
     problem_of_result,
     result_of,
 )
+from api.rest.done_orders import UNKNOWN_ORDER, told_if_done
+from api.rest.entity_tags import tagged_response
 from api.rest.orders_read import (
     find_by_client_order_id,
     find_order,
     history_at,
     page_of_orders,
+)
+from api.rest.parameters import (
+    Limit,
+    MinPosition,
+    OrderCursor,
+    OrderReference,
+    SymbolQuery,
 )
 from api.rest.writing import (
     Written,
@@ -61,10 +70,6 @@ CLIENT_PREFIX: Final = "client:"
 
 Trader = Annotated[Caller, Depends(TRADE)]
 Reader = Annotated[Caller, Depends(READ)]
-SymbolQuery = Annotated[str | None, Query(max_length=16, description="In capitals.")]
-MinPosition = Annotated[
-    str | None, Query(description="Answer what is at least as new as this position.")
-]
 OrderState = Literal["open", "partially_filled", "filled", "cancelled", "expired", "rejected"]
 
 
@@ -125,7 +130,7 @@ def _answer(result: CommandResult, symbol: str | None, position: str) -> Respons
 async def get_order(
     request: Request,
     caller: Reader,
-    order: str,
+    order: OrderReference,
     symbol: SymbolQuery = None,
     min_position: MinPosition = None,
 ) -> Response:
@@ -142,7 +147,7 @@ async def get_order(
         )
     else:
         found = await find_order(services, history, number, order)
-    return json_response(found)
+    return tagged_response(request, found, private=True)
 
 
 def _instrument(services: Services, symbol: str | None) -> InstrumentEntry | None:
@@ -178,7 +183,7 @@ async def _named(
 
 @router.patch("/v1/orders/{order:path}")
 async def replace_order(
-    request: Request, caller: Trader, order: str, symbol: SymbolQuery = None
+    request: Request, caller: Trader, order: OrderReference, symbol: SymbolQuery = None
 ) -> Response:
     """Replace an open order: a new price, a new total quantity, or both."""
     services = services_of(request)
@@ -201,7 +206,7 @@ async def replace_order(
 
 @router.delete("/v1/orders/{order:path}")
 async def cancel_order(
-    request: Request, caller: Trader, order: str, symbol: SymbolQuery = None
+    request: Request, caller: Trader, order: OrderReference, symbol: SymbolQuery = None
 ) -> Response:
     """Cancel an open order."""
     services = services_of(request)
@@ -225,7 +230,10 @@ async def _change(
         client_order_id=asked.client_order_id,
         order_id=asked.order_id,
     )
-    return _answer(result, asked.symbol, position_text({shard: written.receipt.position}))
+    positions = {shard: written.receipt.position}
+    if result.reason == UNKNOWN_ORDER:
+        result = await told_if_done(services, caller.account.number, asked, result, positions)
+    return _answer(result, asked.symbol, position_text(positions))
 
 
 @router.delete("/v1/orders")
@@ -278,8 +286,8 @@ async def list_orders(
     caller: Reader,
     symbol: SymbolQuery = None,
     state: OrderState | Literal["active"] | None = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    cursor: Annotated[str | None, Query(max_length=32)] = None,
+    limit: Limit = 100,
+    cursor: OrderCursor = None,
     min_position: MinPosition = None,
 ) -> Response:
     """The account's orders, newest first."""

@@ -6,7 +6,6 @@ as one that never was.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,7 +28,6 @@ TYPE_NAMES: Final = {int(kind): kind.name.lower() for kind in OrderType}
 TIME_IN_FORCE_NAMES: Final = {int(kind): kind.name.lower() for kind in TimeInForce}
 ACTIVE: Final = ("open", "partially_filled")
 LOOK_AGAIN_S: Final = 0.25
-QUERIES_AT_ONCE: Final = 4
 
 
 class OrdersAnswer(Struct):
@@ -94,18 +92,8 @@ async def order_answers(
     services: Services, history: HistoryReader, account: int, order_ids: Sequence[int]
 ) -> dict[str, OrderAnswer]:
     """Those of the orders that exist and are the account's, by order id."""
-    gate = asyncio.Semaphore(QUERIES_AT_ONCE)
-
-    async def read(order_id: int) -> OrderRow | None:
-        async with gate:
-            return await history.order(order_id)
-
-    rows = await asyncio.gather(*(read(order_id) for order_id in order_ids))
-    return {
-        str(row.order_id): order_answer(services, row)
-        for row in rows
-        if row is not None and row.account == account
-    }
+    rows = await history.orders_numbered(account, order_ids)
+    return {str(row.order_id): order_answer(services, row) for row in rows}
 
 
 async def find_order(

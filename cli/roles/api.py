@@ -12,6 +12,7 @@ from cli.api_server import run_server
 from cli.api_services import Parts, Tasks, batching_of, gateway_limits_of, services_over
 from cli.roles.process import begin
 from cli.settings import Settings
+from cli.trading_hours import schedule_of
 from commands.directory.application import DirectoryApplication, sqlite_environment
 from streams.clock import DirectoryPermits, run_clock
 from streams.directory_follower import DirectoryFollower
@@ -54,6 +55,7 @@ async def _embedded_parts(settings: Settings) -> AsyncIterator[Parts]:
         settings.clock_interval_ms,
         clock_stop,
         DirectoryPermits(application),
+        schedule_of(settings, application),
     )
     ticking = asyncio.create_task(clock, name="clock")
     tasks = {asyncio.create_task(follower.run(), name="directory follower"), gateway.poller}

@@ -13,6 +13,8 @@ from uuid import UUID, uuid5
 
 from eventsourcing.domain import Aggregate, event
 
+from domain.codes import TradingState
+
 # Identifies this directory's names among all UUIDs of version 5. Changing it would orphan every
 # aggregate.
 NAMESPACE: Final = UUID("5a0c6b0e-57d1-5c2b-9d0f-7f6a4be3c1d2")
@@ -26,8 +28,27 @@ LIMITS_SET: Final = "crossbook.account.limits-set"
 KILL_SWITCH_SET: Final = "crossbook.account.kill-switch-set"
 INSTRUMENT_LISTED: Final = "crossbook.instrument.listed"
 TRADING_STATE_SET: Final = "crossbook.instrument.trading-state-set"
+CLOSED_FOR_DAY: Final = "crossbook.instrument.closed-for-day"
+OPENED_FOR_DAY: Final = "crossbook.instrument.opened-for-day"
 # The one that matters to clocks (`streams.clock`).
 CLOCK_RESUMED: Final = "crossbook.clock.resumed"
+KEY_CREATED: Final = "crossbook.account.key-created"
+KEY_REVOKED: Final = "crossbook.account.key-revoked"
+REFERENCE_PRICE_SET: Final = "crossbook.instrument.reference-price-set"
+# The changes that somebody asked for: each names in `by` who.
+AUDITED: Final = (
+    ACCOUNT_CREATED,
+    LIMITS_SET,
+    KILL_SWITCH_SET,
+    KEY_CREATED,
+    KEY_REVOKED,
+    INSTRUMENT_LISTED,
+    TRADING_STATE_SET,
+    CLOSED_FOR_DAY,
+    OPENED_FOR_DAY,
+    REFERENCE_PRICE_SET,
+    CLOCK_RESUMED,
+)
 
 
 class KeyState(TypedDict):
@@ -129,12 +150,12 @@ class Account(Aggregate):
         """True cancels every open order and refuses new ones, from the command's position on."""
         self.killed = killed
 
-    @event("KeyCreated", topic="crossbook.account.key-created")
+    @event("KeyCreated", topic=KEY_CREATED)
     def add_key(self, *, key_id: str, sha256: str, scopes: list[str], by: str) -> None:
         """A key is valid from now on; `sha256` is the hash of its secret, in hexadecimal."""
         self.keys[key_id] = {"sha256": sha256, "scopes": scopes, "revoked": False}
 
-    @event("KeyRevoked", topic="crossbook.account.key-revoked")
+    @event("KeyRevoked", topic=KEY_REVOKED)
     def revoke_key(self, *, key_id: str, by: str) -> None:
         """A key is refused from now on, for ever."""
         self.keys[key_id]["revoked"] = True
@@ -172,13 +193,32 @@ class Instrument(Aggregate):
         self.price_collar = price_collar
         self.reference_price = reference_price
         self.state = state
+        self.closed_for = ""
+        self.opens_as: int | None = None
 
     @event("TradingStateSet", topic=TRADING_STATE_SET)
     def set_trading_state(self, state: int, by: str) -> None:
-        """The state that trading shall be in (`domain.codes.TradingState`)."""
+        """The state that trading shall be in (`domain.codes.TradingState`). The schedule opens
+        nothing that somebody else closed or opened."""
         self.state = state
+        self.opens_as = None
 
-    @event("ReferencePriceSet", topic="crossbook.instrument.reference-price-set")
+    @event("ClosedForDay", topic=CLOSED_FOR_DAY)
+    def close_for_day(self, *, day: str, by: str) -> None:
+        """The schedule closes the instrument, once a day (YYYY-MM-DD); what it was, it becomes
+        again."""
+        self.closed_for = day
+        if self.state != TradingState.CLOSED:
+            self.opens_as = self.state
+            self.state = int(TradingState.CLOSED)
+
+    @event("OpenedForDay", topic=OPENED_FOR_DAY)
+    def open_for_day(self, *, by: str) -> None:
+        """The schedule opens what it closed."""
+        if self.opens_as is not None:
+            self.state, self.opens_as = self.opens_as, None
+
+    @event("ReferencePriceSet", topic=REFERENCE_PRICE_SET)
     def set_reference_price(self, reference_price: int, by: str) -> None:
         """The price that the collar of limit orders and the notional of market orders are measured
         from; 0 none."""

@@ -234,6 +234,38 @@ class Directory:
             symbol, lambda found: found.set_reference_price(reference_price, by)
         )
 
+    def close_for_day(self, symbol: str, day: str, *, by: str) -> bool:
+        """Close an instrument as the schedule has it, once for each `day` (YYYY-MM-DD); tells
+        whether this call did. Raises UnknownInstrumentError."""
+
+        def change(found: Instrument) -> bool:
+            if found.closed_for >= day:
+                return False
+            found.close_for_day(day=day, by=by)
+            return True
+
+        return self._scheduled(symbol, change)
+
+    def open_for_day(self, symbol: str, *, by: str) -> bool:
+        """Open an instrument that the schedule closed, as what it was before; tells whether this
+        call did. Raises UnknownInstrumentError."""
+
+        def change(found: Instrument) -> bool:
+            if found.opens_as is None:
+                return False
+            found.open_for_day(by=by)
+            return True
+
+        return self._scheduled(symbol, change)
+
+    def _scheduled(self, symbol: str, change: Callable[[Instrument], bool]) -> bool:
+        def changed() -> Change[bool]:
+            found = self._instrument(symbol)
+            did = change(found)
+            return Change(did, self._save(found) if did else 0)
+
+        return self._attempt(changed).entry
+
     def resume_clocks(self, *, by: str) -> Change[int]:
         """Permit clocks that saw their wall time jump to tick again: how often this was said."""
 
@@ -273,14 +305,18 @@ class Directory:
         self, symbol: str, change: Callable[[Instrument], None]
     ) -> Change[InstrumentEntry]:
         def changed() -> Change[InstrumentEntry]:
-            try:
-                found: Instrument = self.application.repository.get(Instrument.create_id(symbol))
-            except AggregateNotFoundError:
-                raise UnknownInstrumentError(f"no instrument {symbol!r}") from None
+            found = self._instrument(symbol)
             change(found)
             return Change(instrument_entry(found), self._save(found))
 
         return self._attempt(changed)
+
+    def _instrument(self, symbol: str) -> Instrument:
+        try:
+            found: Instrument = self.application.repository.get(Instrument.create_id(symbol))
+        except AggregateNotFoundError:
+            raise UnknownInstrumentError(f"no instrument {symbol!r}") from None
+        return found
 
     def _account(self, number: int) -> Account:
         try:

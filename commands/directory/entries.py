@@ -8,8 +8,12 @@ quantities shares, and 0 means "none" or "no limit".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 
 from commands.directory.aggregates import Account, Instrument
+
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,11 @@ class AccountEntry:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentEntry:
-    """One instrument. `state` is the trading state asked for (`domain.codes.TradingState`)."""
+    """One instrument. `state` is the trading state asked for (`domain.codes.TradingState`).
+
+    `closed_for` is the last day (YYYY-MM-DD) for which the schedule closed it, empty for none, and
+    `opens_later` tells whether the schedule is to open it.
+    """
 
     number: int
     symbol: str
@@ -55,6 +63,9 @@ class InstrumentEntry:
     price_collar: int
     reference_price: int
     state: int
+    listed_at: datetime = EPOCH
+    closed_for: str = ""
+    opens_later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +101,7 @@ def instrument_entry(instrument: Instrument) -> InstrumentEntry:
         price_collar=instrument.price_collar,
         reference_price=instrument.reference_price,
         state=instrument.state,
+        listed_at=instrument.created_on,
+        closed_for=instrument.closed_for,
+        opens_later=instrument.opens_as is not None,
     )

@@ -59,3 +59,10 @@ class DirectoryState:
             self.instruments_by_number[listed.number] = listed
         self.notification_id = notification_id
         return after
+
+    def subject_of(self, originator_id: UUID) -> str:
+        """Whose an aggregate is: an account's number, a symbol, or nothing."""
+        found = self._aggregates.get(originator_id)
+        if isinstance(found, Instrument):
+            return found.symbol
+        return str(found.number) if isinstance(found, Account) else ""

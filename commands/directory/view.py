@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Final
+from uuid import UUID
 
 from eventsourcing.persistence import PersistenceError
 
@@ -80,6 +81,10 @@ class DirectoryView:
     def instruments(self) -> list[InstrumentEntry]:
         """All instruments, by number."""
         return sorted(self._state.instruments.copy().values(), key=lambda entry: entry.number)
+
+    def subject_of(self, originator_id: UUID) -> str:
+        """Whose an event of the directory is: an account's number, a symbol, or nothing."""
+        return self._state.subject_of(originator_id)
 
     def authenticate(self, key_text: str) -> KeyEntry | None:
         """The key that this text is, or None: malformed, unknown, wrong or revoked, which nobody is

@@ -1,6 +1,7 @@
 """A whole exchange in one process: the real logs, matcher, sinks, PostgreSQL, Redis and API.
 
-Only HTTP is short-cut: requests go to the app itself.
+Only HTTP is short-cut: requests go to the app itself. Every answer is held against the OpenAPI
+document (`tests.integration.api.conformance`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from streams.follower import Follower, FollowerLimits
 from streams.gateway import EmbeddedGateway
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
 from streams.matcher import Matcher, MatcherLimits
+from tests.integration.api.conformance import Contract
 
 _numbers = itertools.count(1)
 SYMBOLS = ("AAPL", "MSFT", "BRK/A", "^GSPC")
@@ -41,6 +43,7 @@ class Exchange:
     gateway: EmbeddedGateway
     client: httpx.AsyncClient
     settings: Settings
+    contract: Contract
     keys: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
 
@@ -103,9 +106,17 @@ async def running_exchange(
     stop = threading.Event()
     async with services_of(settings) as (services, _):
         threads = _start_roles(settings, stop)
-        transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://exchange") as client:
-            exchange = Exchange(services, services.gateway, client, settings)
+        app = create_app(services)
+        contract = Contract(app)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+        async def check(answer: httpx.Response) -> None:
+            contract.check(answer, await answer.aread())
+
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://exchange", event_hooks={"response": [check]}
+        ) as client:
+            exchange = Exchange(services, services.gateway, client, settings, contract)
             try:
                 for name in ("alice", "bob"):
                     await exchange.open_account(name, "trade")

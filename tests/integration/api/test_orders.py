@@ -107,7 +107,8 @@ async def test_cancel_by_either_id(exchange: Exchange) -> None:
     assert answer.status_code == 200
     assert (answer.json()["outcome"], answer.json()["state"]) == ("cancelled", "cancelled")
     again = await exchange.call("DELETE", f"/v1/orders/{first['order_id']}")
-    assert (again.status_code, again.json()["reason"]) == (404, "unknown_order")
+    assert again.status_code == 200, "a cancel that is sent again is as good as the first"
+    assert again.json() | {"position": ""} == answer.json() | {"position": "", "symbol": None}
 
     await exchange.submit(symbol, "buy", 1, price="1.00", client_order_id="to/cancel?")
     path = "/v1/orders/client:to%2Fcancel%3F"
@@ -156,7 +157,48 @@ async def test_replace_changes_price_and_total(exchange: Exchange) -> None:
         "replaced_to_nothing",
     )
     answer = await exchange.call("PATCH", path, {"quantity": 5})
-    assert (answer.status_code, answer.json()["reason"]) == (404, "unknown_order")
+    assert (answer.status_code, answer.json()["reason"]) == (422, "too_late")
+    assert answer.json()["state"] == "cancelled"
+
+
+async def test_too_late_is_not_unknown(exchange: Exchange) -> None:
+    symbol = await exchange.new_symbol()
+    order = (await exchange.submit(symbol, "buy", 1, price="1.00", client_order_id="late")).json()
+    await exchange.submit(symbol, "sell", 1, price="1.00", key="bob")
+    for path in (f"/v1/orders/{order['order_id']}", f"/v1/orders/client:late?symbol={symbol}"):
+        answer = await exchange.call("DELETE", path)
+        problem = answer.json()
+        assert (answer.status_code, problem["reason"], problem["state"]) == (
+            422,
+            "too_late",
+            "filled",
+        )
+        assert problem["order_id"] == order["order_id"]
+        answer = await exchange.call("DELETE", path, key="bob")
+        assert (answer.status_code, answer.json()["reason"]) == (404, "unknown_order")
+    mass = (await exchange.submit(symbol, "buy", 1, price="1.00")).json()
+    await exchange.call("DELETE", "/v1/orders", params={"symbol": symbol})
+    answer = await exchange.call("DELETE", f"/v1/orders/{mass['order_id']}")
+    assert (answer.json()["reason"], answer.json()["state"]) == ("too_late", "cancelled")
+
+
+async def test_a_limit_of_value_wants_price_and_quantity_of_a_replace(exchange: Exchange) -> None:
+    name = f"valued-{exchange.settings.shards}"
+    limits = Limits(order_notional_max=1_000_000)
+    await exchange.open_account(name, "trade", limits=limits)
+    symbol = await exchange.new_symbol()
+    order = (await exchange.submit(symbol, "buy", 10, price="10.00", key=name)).json()
+    path = f"/v1/orders/{order['order_id']}"
+    for body in ({"price": "11.00"}, {"quantity": 1}):
+        answer = await exchange.call("PATCH", path, body, key=name)
+        assert (answer.status_code, answer.json()["reason"]) == (
+            422,
+            "price_and_quantity_required",
+        )
+    answer = await exchange.call("PATCH", path, {"price": "11.00", "quantity": 10}, key=name)
+    assert answer.json()["reason"] == "order_notional_limit"
+    answer = await exchange.call("PATCH", path, {"price": "12.50", "quantity": 8}, key=name)
+    assert answer.status_code == 200
 
 
 async def test_a_replace_that_crosses_trades(exchange: Exchange) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
+from api.rates.enforce import Rates
 from api.rest.app import create_app
 from api.services import ApiSettings, Services
 from commands.directory.application import Directory, DirectoryApplication, sqlite_environment
@@ -59,7 +60,13 @@ class SmallApp:
 
 
 @contextmanager
-def small_app(folder: Path, shards: int = 1) -> Iterator[SmallApp]:
+def small_app(
+    folder: Path,
+    shards: int = 1,
+    *,
+    settings: ApiSettings | None = None,
+    rates: Rates | None = None,
+) -> Iterator[SmallApp]:
     """With account 1 and one instrument a shard: S0, S1, …"""
     environment = sqlite_environment(folder / "directory.sqlite")
     directory = Directory(DirectoryApplication(environment), shards)
@@ -79,7 +86,8 @@ def small_app(folder: Path, shards: int = 1) -> Iterator[SmallApp]:
         directory_writes=nothing,
         books=nothing,
         history=nothing,
-        settings=ApiSettings(shards=shards),
+        settings=settings or ApiSettings(shards=shards),
+        rates=rates or Rates(),
     )
     yield SmallApp(create_app(services), gateway, key.text)
     directory.close()
