@@ -50,7 +50,7 @@ RATE_LIMITED: Final = Counter(
     "crossbook_rate_limited", "Requests refused (429) for coming too often, by policy", ["policy"]
 )
 RATES_SHARED: Final = Gauge(
-    "crossbook_rate_limits_shared",
+    "crossbook_rate_limit_redis_up",
     "1 while the API processes share their rate limits through Redis, 0 while each has its own",
 )
 STREAM_CONNECTIONS: Final = Gauge(

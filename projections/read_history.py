@@ -216,7 +216,7 @@ class HistoryReader:
         if len(order_ids) > LIMIT_MAX:
             raise ValueError(f"at most {LIMIT_MAX} orders at once")
         query = SELECT_ORDERS + "order_id = ANY(%(ids)s::bigint[]) AND account = %(account)s"
-        return await self._fetch(OrderRow, query, ids=list(order_ids), account=account)
+        return await self.fetch(OrderRow, query, ids=list(order_ids), account=account)
 
     async def order_by_client_id(
         self, account: int, client_order_id: str, instrument: int | None = None

@@ -53,8 +53,13 @@ class RateLimiter:
     """Asks for tokens. Without a Redis the limits are this process's own."""
 
     def __init__(
-        self, shared: redis.asyncio.Redis | None = None, now: Callable[[], float] = time.monotonic
+        self,
+        shared: redis.asyncio.Redis | None = None,
+        *,
+        redis_wait_s: float = REDIS_WAIT_S,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._redis_wait_s = redis_wait_s
         self._now = now
         self._local = LocalBuckets(now=now)
         self._redis = shared
@@ -128,7 +133,7 @@ class RateLimiter:
         least = cost - lease.tokens
         wanted = max(least, policy.per_s // LEASES_PER_S)
         try:
-            async with asyncio.timeout(REDIS_WAIT_S):
+            async with asyncio.timeout(self._redis_wait_s):
                 assert self._script is not None
                 found: list[Any] = await self._script(
                     keys=[f"{KEY_PREFIX}{policy.name}:{name}"], args=[policy.per_s, wanted, least]

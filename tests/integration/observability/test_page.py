@@ -42,7 +42,7 @@ def test_docs_name_every_metric_and_no_other() -> None:
 
 
 def test_names_end_in_their_unit() -> None:
-    units = ("seconds", "batches", "commands", "requests", "shards", "connections")
+    units = ("seconds", "batches", "commands", "requests", "shards", "connections", "bytes_max")
     states = ("ready", "up", "stopped")
     for family in REGISTRY.collect():
         if family.name.startswith("crossbook_") and family.type != "counter":

@@ -135,7 +135,8 @@ async def exchange_bytes(port: int, *parts: bytes) -> bytes:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(0)
-        return await asyncio.wait_for(reader.read(), 30)
+        async with asyncio.timeout(60):
+            return await reader.read()
     except ConnectionError:
         return b""
     finally:
