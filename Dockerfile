@@ -7,13 +7,13 @@ WORKDIR /app
 RUN python -m venv .venv
 # The packages first: they change less often than the code.
 COPY pyproject.toml constraints.txt README.md ./
-RUN mkdir api benchmarks cli commands crossbook_client domain projections streams \
+RUN mkdir api benchmarks cli commands crossbook_client domain projections streams ui \
     && .venv/bin/pip install --no-cache-dir -c constraints.txt --config-settings editable_mode=compat -e .
 COPY . .
 RUN .venv/bin/pip install --no-cache-dir --no-deps --config-settings editable_mode=compat -e . \
     && .venv/bin/python scripts/compile_domain.py \
     && rm -rf build \
-    && .venv/bin/python -m compileall -q api cli commands crossbook_client domain projections streams
+    && .venv/bin/python -m compileall -q api cli commands crossbook_client domain projections streams ui
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /data crossbook \

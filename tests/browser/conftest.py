@@ -56,7 +56,7 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def console_errors() -> list[str]:
-    """What the test's pages wrote to their consoles as errors; a test may take expected ones out."""
+    """What the test's pages wrote to their consoles as errors; a test may take expected ones."""
     return []
 
 
