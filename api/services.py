@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import httpx
 from fastapi import Request
 
 from api.lives import Lives
@@ -15,6 +16,7 @@ from api.stream.limits import StreamSettings
 from commands.directory.application import Directory
 from commands.directory.view import DirectoryView
 from commands.protocols import Gateway, Progress
+from projections.multicast.register import FeedRegister
 from projections.read_books import BookReader
 from projections.read_history import HistoryReader
 from projections.read_market import MarketReader
@@ -61,6 +63,14 @@ class ApiSettings:
 
 
 @dataclass
+class FeedPlaces:
+    """Where the multicast feed is published, and what its publishers are asked with."""
+
+    register: FeedRegister
+    client: httpx.AsyncClient
+
+
+@dataclass
 class Services:
     """The running parts behind the endpoints."""
 
@@ -76,6 +86,7 @@ class Services:
     rates: Rates = field(default_factory=Rates)
     hub: Hub | None = None
     stream_settings: StreamSettings = field(default_factory=StreamSettings)
+    feed: FeedPlaces | None = None
     lives: Lives | None = None
     market: MarketReader = field(init=False)
     pages: PageReader = field(init=False)

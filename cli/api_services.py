@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import httpx
+
 from api.rates.enforce import Rates, RateSettings
 from api.rates.limiter import RateLimiter
-from api.services import ApiSettings, DirectoryWrites, Services
+from api.services import ApiSettings, DirectoryWrites, FeedPlaces, Services
 from api.stream.hub import MarketHub
 from api.stream.limits import StreamSettings
 from cli.roles.process import required
@@ -20,12 +22,14 @@ from cli.stream_feed import stream_tasks
 from commands.directory.application import Directory, DirectoryApplication
 from commands.directory.view import DirectoryView
 from commands.sequencer import Limits
+from projections.multicast.register import FeedRegister
 from projections.read_books import BookReader, BooksUnavailableError
 from projections.read_history import HistoryReader, HistoryUnavailableError
 from projections.snapshots import SnapshotStore
 from streams.gateway import GatewayLimits, LogGateway, ProgressBoard
 
 ASK_EVERY_S: Final = 0.5
+FEED_ANSWER_S: Final = 10.0
 
 Tasks: TypeAlias = set[asyncio.Task[None]]
 
@@ -91,6 +95,14 @@ def stream_settings_of(settings: Settings) -> StreamSettings:
     )
 
 
+def feed_places_of(settings: Settings, redis_url: str) -> FeedPlaces | None:
+    """What the API needs of the multicast feed; None where there is none."""
+    if not settings.feed_enabled:
+        return None
+    client = httpx.AsyncClient(trust_env=False, timeout=FEED_ANSWER_S)
+    return FeedPlaces(FeedRegister(redis_url, settings.shards), client)
+
+
 @contextlib.asynccontextmanager
 async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple[Services, Tasks]]:
     """The running parts behind the API, and the tasks beside it. What is opened here is closed at
@@ -98,7 +110,8 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
     """
     view = DirectoryView(parts.application)
     await asyncio.to_thread(view.refresh)
-    books = BookReader(required(settings.redis_url, "REDIS_URL"))
+    redis_url = required(settings.redis_url, "REDIS_URL")
+    books = BookReader(redis_url)
     dsn = required(settings.postgres_dsn, "POSTGRES_DSN")
     history = HistoryReader(dsn)
     await history.open()
@@ -122,6 +135,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         rates=rates,
         hub=hub,
         stream_settings=stream_settings_of(settings),
+        feed=feed_places_of(settings, redis_url),
     )
     try:
         yield services, {*parts.tasks, *tasks}
@@ -129,6 +143,9 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if services.feed is not None:
+            await services.feed.client.aclose()
+            await services.feed.register.close()
         await books.close()
         await history.close()
         await rates.limiter.close()

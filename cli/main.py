@@ -37,6 +37,7 @@ ROLES = {
     "api": ("cli.roles", "run_api"),
     "matching": ("cli.roles", "run_matching"),
     "projections": ("cli.roles", "run_projections"),
+    "multicast": ("cli.roles", "run_multicast"),
     "simulator": ("cli.role_simulator", "run_simulator"),
 }
 

@@ -32,6 +32,7 @@ from cli.settings import Settings
 ROLE_WAIT_S: Final = 1.0
 PAGE_BYTES_MAX: Final = 8_000_000
 EMBEDDED_ROLES: Final = ("matching", "projections")
+MULTICAST: Final = "multicast"  # which need not run
 HEAD: Final = "# HELP "
 
 ROLE_UP: Final = Gauge(
@@ -149,6 +150,7 @@ class Page:
         self._registry = registry_of(settings, "api")
         self._sockets: dict[str, Path] = {}
         if not settings.distributed:
+            roles = [*roles, MULTICAST] if settings.feed_enabled else roles
             self._sockets = {role: socket_path(settings.run_dir, role) for role in roles}
 
     async def __call__(self) -> bytes:

@@ -14,7 +14,7 @@ from cli.run_state import AlreadyRunningError, RunFolder
 from cli.servers import EmbeddedPostgres, EmbeddedRedis
 from cli.settings import Settings
 
-FOLDERS: Final = ("log", "logs", "run", "postgres", "redis", "snapshots")
+FOLDERS: Final = ("log", "logs", "run", "postgres", "redis", "snapshots", "feed")
 FILES: Final = ("credentials.json", "postgres.log", "redis.log")
 PATTERNS: Final = (
     "postgres.old-*",
@@ -25,6 +25,7 @@ PATTERNS: Final = (
     ".redis.*",
 )
 LOG_PATTERNS: Final = ("commands-*.sqlite*", "events-*.sqlite*", "directory.sqlite*")
+FEED_PATTERNS: Final = ("shard-*.sqlite*", "shard-*.damaged")
 
 
 def what_would_go(settings: Settings) -> list[Path]:
@@ -49,6 +50,9 @@ def _entries(settings: Settings, folder: RunFolder) -> list[Path]:
     if settings.log_dir is not None and settings.log_dir.is_dir():
         for pattern in LOG_PATTERNS:
             found += sorted(settings.log_dir.glob(pattern))
+    if settings.feed_dir is not None and settings.feed_dir.is_dir():
+        for pattern in FEED_PATTERNS:
+            found += sorted(settings.feed_dir.glob(pattern))
     return found
 
 

@@ -5,6 +5,7 @@ the composition root alone; docs/settings.md lists them, and a test holds the tw
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
 import stat
@@ -131,6 +132,63 @@ class Settings(BaseSettings):
     delta_stream_length_max: int = Field(
         10_000, ge=1, description="entries of one instrument's delta stream in Redis at most"
     )
+    feed_enabled: bool = Field(True, description="whether the multicast feed is published")
+    feed_dir: Path | None = Field(
+        None, description="folder of the feed's packets; default: data_dir/feed"
+    )
+    feed_group_a: str = Field("239.255.26.1", description="multicast group of line A")
+    feed_port_a: int = Field(
+        26_400, ge=1, le=65_000, description="port of line A, of shard 0; shard N is on port + N"
+    )
+    feed_group_b: str = Field("239.255.26.2", description="multicast group of line B")
+    feed_port_b: int = Field(
+        26_500, ge=1, le=65_000, description="port of line B, of shard 0; shard N is on port + N"
+    )
+    feed_interface: str = Field(
+        "127.0.0.1",
+        description="interface that the lines are sent on: its IPv4 address, or its name",
+    )
+    feed_ttl: int = Field(
+        1, ge=0, le=255, description="how many networks packets of the lines may reach"
+    )
+    feed_heartbeat_ms: int = Field(
+        1000, ge=50, le=10_000, description="time between two heartbeats on the lines"
+    )
+    feed_packets_per_s_max: int = Field(
+        20_000, ge=1, description="packets a second on each line at most; others wait"
+    )
+    feed_waiting_packets_max: int = Field(
+        20_000,
+        ge=0,
+        description="packets that wait for that pace at most; the oldest are then not sent",
+    )
+    feed_host: str = Field(
+        "127.0.0.1",
+        description="address that the feed's re-request, snapshot and catch-up services listen on",
+    )
+    feed_advertised_host: str | None = Field(
+        None, description="host that listeners and APIs are told for them; default: feed_host"
+    )
+    feed_rerequest_port: int = Field(
+        0, ge=0, le=65_535, description="UDP port of re-requests; 0: any free one"
+    )
+    feed_snapshot_port: int = Field(
+        0, ge=0, le=65_535, description="TCP port of snapshots; 0: any free one"
+    )
+    feed_http_port: int = Field(
+        0, ge=0, le=65_535, description="TCP port at which APIs ask for messages; 0: any free one"
+    )
+    feed_rerequest_bytes_per_s_max: int = Field(
+        10_000_000,
+        ge=10_000,
+        description="bytes a second of answers to re-requests, a quarter of it to one address",
+    )
+    feed_snapshot_connections_max: int = Field(
+        8, ge=1, description="connections to the snapshot service at most"
+    )
+    feed_messages_kept: int = Field(
+        50_000_000, ge=0, description="newest messages of each shard that are kept; 0: all"
+    )
     snapshot_commands: int = Field(
         1_000_000, ge=1, description="commands between two engine snapshots"
     )
@@ -208,6 +266,13 @@ class Settings(BaseSettings):
     def _known_format(cls, value: str | None) -> str | None:
         return None if value is None else _one_of(value.lower(), "text", "json")
 
+    @field_validator("feed_group_a", "feed_group_b")
+    @classmethod
+    def _multicast_group(cls, value: str) -> str:
+        if not ipaddress.IPv4Address(value).is_multicast:
+            raise ValueError("an IPv4 multicast group, 224.0.0.0 to 239.255.255.255")
+        return value
+
     @field_validator("kafka_security_protocol")
     @classmethod
     def _known_protocol(cls, value: str) -> str:
@@ -240,6 +305,11 @@ class Settings(BaseSettings):
     def logs(self) -> Path:
         """The folder of the logs and the directory."""
         return self.log_dir if self.log_dir is not None else self.data_dir / "log"
+
+    @property
+    def feeds(self) -> Path:
+        """The folder of the feed's packets."""
+        return self.feed_dir if self.feed_dir is not None else self.data_dir / "feed"
 
     @property
     def run_dir(self) -> Path:

@@ -36,6 +36,7 @@ log = logging.getLogger("crossbook.supervisor")
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROLES: Final = ("matching", "projections", "api")
+MULTICAST: Final = "multicast"
 SIMULATOR: Final = "simulator"
 READY_WAIT_S: Final = 120.0
 TEND_INTERVAL_S: Final = 0.1
@@ -198,6 +199,8 @@ class Supervisor:
         }
         for name in ROLES:
             self._start_child(name)
+        if self.settings.feed_enabled:
+            self._start_child(MULTICAST)
 
     def _start_child(self, name: str) -> None:
         child = Child(name, self.folder.logs_dir / f"{name}.log", self._environment, ROOT)
@@ -268,7 +271,7 @@ class Supervisor:
         try:
             if not forced:
                 self._say("stopping")
-                for names in ((SIMULATOR, "api"), ("matching",), ("projections",)):
+                for names in ((SIMULATOR, "api"), ("matching",), ("projections", MULTICAST)):
                     self._stop_children(names)
         except Forced:
             self._say("stopping at once")

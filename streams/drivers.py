@@ -18,6 +18,7 @@ from streams.metrics import CONFLICT, STOPPED, STORE, SinkMetrics, age_s
 
 log = logging.getLogger(__name__)
 
+EVENT_READERS = ("api", "projections", "multicast")
 IDLE_S = 0.5
 MAILBOX_FULL_S = 0.005
 RETRY_S_MIN, RETRY_S_MAX = 0.05, 2.0
@@ -63,8 +64,7 @@ class MatcherDriver:
 
     def _tell(self, matcher: Matcher) -> bool:
         shard, position = matcher.shard, matcher.exchange.position
-        names = ("api", "projections")
-        told = [self._waker.send(name, "events", shard, position) for name in names]
+        told = [self._waker.send(name, "events", shard, position) for name in EVENT_READERS]
         return all(told)
 
 

@@ -59,13 +59,14 @@ def drive_sinks(
     *,
     transient: tuple[type[BaseException], ...],
     prepare: Callable[[Follower], None],
+    name: str = "projections",
 ) -> None:
-    """Drive each follower in a thread of its own until `stop`.
+    """Drive each follower in a thread of its own until `stop`; wakes come to `name`.
 
     Raises what a sink failed of unforeseen, once all have stopped.
     `transient` are the store errors after which a step is tried again; `prepare` runs before a
     follower's first step and after each error (to load an empty store from a snapshot)."""
-    receiver = WakeReceiver(run_dir, "projections")
+    receiver = WakeReceiver(run_dir, name)
     failures: list[BaseException] = []
     news = [threading.Event() for _ in followers]
     threads = [

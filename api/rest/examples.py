@@ -141,6 +141,24 @@ TRADES: Final = {
     ],
     "next_before": None,
 }
+FEED: Final = {
+    "shards": [
+        {
+            "shard": 0,
+            "session": "K5QWG2DBMN",
+            "position": "128",
+            "first_sequence": "1",
+            "next_sequence": "5120",
+            "lines": [
+                {"name": "A", "group": "239.255.26.1", "port": 26_400},
+                {"name": "B", "group": "239.255.26.2", "port": 26_500},
+            ],
+            "rerequest": {"host": "127.0.0.1", "port": 41_234},
+            "snapshot": {"host": "127.0.0.1", "port": 41_235},
+            "messages_url": "/v1/feed/0/messages",
+        }
+    ]
+}
 LISTED: Final = INFO | {"number": 1, "shard": 1, "position": "1-1"}
 ACCOUNT: Final = {
     "account": 1,

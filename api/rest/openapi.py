@@ -178,6 +178,14 @@ def _answer(answer: Any, example: Any, operation: Operation) -> dict[str, Any]:
     headers = COMMON_HEADERS | (ETAG_HEADER if operation.tagged else {})
     if answer is None:
         return {"description": "Done.", "headers": headers}
+    if answer is bytes:
+        return {
+            "description": "Binary, as the description says.",
+            "headers": headers,
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        }
     return {
         "description": " ".join(
             " ".join((each.__doc__ or "").split()) for each in get_args(answer) or [answer]

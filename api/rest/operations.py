@@ -28,6 +28,7 @@ from api.rest.admin_shapes import (
 from api.rest.answers import BatchAnswer, CommandAnswer, MassCancelAnswer, OrderAnswer
 from api.rest.audit import AuditAnswer
 from api.rest.batch import Batch
+from api.rest.feed import FeedAnswer
 from api.rest.health import Live, Ready
 from api.rest.market import (
     BookInfo,
@@ -44,6 +45,8 @@ from api.rest.problems import (
     BOOK_READ,
     CANCEL,
     DIRECTORY_CHANGE,
+    FEED,
+    FEED_MESSAGES,
     HISTORY_READ,
     INSTRUMENT_CHANGE,
     NAMED,
@@ -77,8 +80,9 @@ class ProblemAnswer(Struct, omit_defaults=True):
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint. `answers` are (type, example) by status, `reasons` those of its errors beside
-    what every endpoint may answer (`api.rest.problems`). `tagged`: it has an ETag."""
+    """One endpoint. `answers` are (type, example) by status, with type `bytes` for a binary one;
+    `reasons` those of its errors beside what every endpoint may answer (`api.rest.problems`).
+    `tagged`: it has an ETag."""
 
     tag: str
     answers: Mapping[int, tuple[Any, Any]]
@@ -92,7 +96,7 @@ class Operation:
         """The Structs that it needs a schema of."""
         found = [] if self.body is None else [self.body]
         for answer, _ in self.answers.values():
-            found += get_args(answer) or ([] if answer is None else [answer])
+            found += get_args(answer) or ([] if answer in (None, bytes) else [answer])
         return found
 
 
@@ -160,6 +164,10 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/v1/trades/{symbol}"): Operation(
         MARKET_DATA, {200: (TradesInfo, example.TRADES)}, reasons=TRADES_READ
+    ),
+    ("GET", "/v1/feed"): Operation(MARKET_DATA, {200: (FeedAnswer, example.FEED)}, reasons=FEED),
+    ("GET", "/v1/feed/{shard}/messages"): Operation(
+        MARKET_DATA, {200: (bytes, None)}, reasons=FEED_MESSAGES
     ),
     ("GET", "/v1/instruments"): Operation(
         MARKET_DATA,

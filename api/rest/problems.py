@@ -78,6 +78,11 @@ DETAILS: Final[dict[str, tuple[int, str]]] = {
     "behind": (503, "the history has not come to position 0-123 yet; try again"),
     "books_unavailable": (503, "the books cannot be read now; try again"),
     "history_unavailable": (503, "the history cannot be read now; try again"),
+    "unknown_shard": (404, "this shard is not published now"),
+    "too_old": (410, "this sequence is no longer kept: begin with a snapshot"),
+    "beyond_the_end": (416, "this sequence is beyond the next one"),
+    "no_feed": (503, "this exchange publishes no multicast feed"),
+    "feed_unavailable": (503, "the feed's publisher cannot be asked now; try again"),
 } | {
     "unknown_account": (404, "no account 7"),
     "unknown_instrument": (404, "no instrument 'APPL'"),
@@ -111,6 +116,8 @@ BOOK_READ: Final = (
     "books_unavailable",
 )
 TRADES_READ: Final = (*NAMED, *HISTORY_READ)
+FEED: Final = ("no_feed", "feed_unavailable")
+FEED_MESSAGES: Final = (*FEED, "invalid_parameter", "unknown_shard", "too_old", "beyond_the_end")
 ORDER_READ: Final = (
     *TRADES_READ,
     "invalid_order_id",

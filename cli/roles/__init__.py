@@ -26,3 +26,10 @@ def run_api(settings: Settings) -> None:
     from cli.roles import api
 
     api.run_api(settings)
+
+
+def run_multicast(settings: Settings) -> None:
+    """Run the multicast role."""
+    from cli.roles import multicast
+
+    multicast.run_multicast(settings)

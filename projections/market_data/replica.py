@@ -281,6 +281,11 @@ class ShardReplica:
     # --- views ------------------------------------------------------------------------------------
 
     @property
+    def books(self) -> Books:
+        """The books themselves, to be read and not changed."""
+        return self._books
+
+    @property
     def shard(self) -> int:
         """The shard's number."""
         return self._exchange.shard

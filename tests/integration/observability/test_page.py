@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter
 import api.metrics
 import commands.metrics
 import projections.metrics
+import projections.multicast.metrics
 import streams.metrics
 from cli.addresses import free_port
 from cli.metrics_page import Page, RoleSocket, merge, socket_path
@@ -22,6 +23,7 @@ from cli.settings import Settings
 from tests.integration.observability.watched import ROOT, Scrape, until
 
 assert api.metrics and commands.metrics and projections.metrics and streams.metrics
+assert projections.multicast.metrics
 DOCUMENTED = re.compile(r"^\| `(crossbook_[a-z_]+)`", re.MULTILINE)
 WORKER = """
 import sys
@@ -43,6 +45,7 @@ def test_docs_name_every_metric_and_no_other() -> None:
 
 def test_names_end_in_their_unit() -> None:
     units = ("seconds", "batches", "commands", "requests", "shards", "connections", "bytes_max")
+    units = (*units, "messages", "packets")
     states = ("ready", "up", "stopped")
     for family in REGISTRY.collect():
         if family.name.startswith("crossbook_") and family.type != "counter":
