@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx
@@ -14,7 +14,7 @@ from cli.run_state import NotRunningError
 from cli.servers import EmbeddedPostgres, EmbeddedRedis, KafkaServer
 from cli.servers.own import OwnServer
 from cli.settings import Settings
-from cli.status import ShardStatus, duration, lag
+from cli.status import ShardStatus, duration, feed_lag, feed_positions, lag
 
 ANSWER_WAIT_S = 5.0
 # What a kind of process is behind with, by shard.
@@ -22,6 +22,7 @@ BEHIND = {
     "matching": lambda shard: shard.written - shard.matched,
     "redis": lambda shard: shard.matched - (shard.redis or 0),
     "postgres": lambda shard: shard.matched - (shard.postgres or 0),
+    "multicast": lambda shard: shard.matched - (shard.multicast or 0),
 }
 
 
@@ -118,6 +119,9 @@ def readiness(state: ClusterState) -> tuple[bool, str, list[ShardStatus]]:
         found = found or [ShardStatus(**shard) for shard in body.get("shards", [])]
         if answer.status_code != 200:
             trouble = trouble or f"{name}: {body.get('detail', answer.status_code)}"
+    published = feed_positions(next(iter(state.apis.values()), ""))
+    if published:
+        found = [replace(each, multicast=published.get(each.shard)) for each in found]
     return not trouble, trouble, found
 
 
@@ -138,5 +142,6 @@ def lines_of(status: ClusterStatus) -> list[str]:
             f"matched {lag(shard.matched, shard.written)}  "
             f"redis {lag(shard.redis or 0, shard.matched)}  "
             f"postgres {lag(shard.postgres or 0, shard.matched)}"
+            f"{feed_lag([part.name for part in status.parts], shard)}"
         )
     return lines

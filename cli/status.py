@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ import psycopg
 from cli.run_state import ExchangeState, RunFolder
 
 ROLES = ("api", "matching", "projections")
+MULTICAST = "multicast"
 SIMULATOR = "simulator"
 LOOK_S = 2.0
 ROWS = """
@@ -26,13 +28,16 @@ WHERE schemaname = 'history' AND relname IN ('orders', 'trades')
 
 @dataclass(frozen=True)
 class ShardStatus:
-    """Positions of one shard: what is written, matched, and applied by each read model."""
+    """Positions of one shard: what is written, matched, applied by each read model, and published
+    by the multicast feed (None: by nobody now).
+    """
 
     shard: int
     written: int
     matched: int
     redis: int | None
     postgres: int | None
+    multicast: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ def collect(folder: RunFolder) -> Status:
     # A cluster of `crossbook cluster up` is of other processes, each of which is in its state.
     roles = ROLES if set(ROLES) & set(state.roles) else ()
     pids: dict[str, int | None] = dict.fromkeys(roles)
+    published = feed_positions(state.url)
+    if published is not None:
+        if roles:
+            pids[MULTICAST] = None
+        shards = [replace(each, multicast=published.get(each.shard)) for each in shards]
     for name, mark in state.roles.items():
         pids[name] = mark.pid if mark.process() is not None else None
     rates: dict[str, float] = {}
@@ -86,6 +96,20 @@ def _readiness(state: ExchangeState) -> tuple[bool, str, list[ShardStatus]]:
     shards = [ShardStatus(**shard) for shard in body.get("shards", [])]
     ready = answer.status_code == 200
     return ready, "" if ready else str(body.get("detail", answer.status_code)), shards
+
+
+def feed_positions(url: str) -> dict[int, int] | None:
+    """How far the multicast feed of each shard is, as an API says; None where there is no feed, or
+    nobody says.
+    """
+    try:
+        answer = httpx.get(f"{url}/v1/feed", timeout=5.0, trust_env=False)
+        body: dict[str, Any] = answer.json()
+    except (httpx.TransportError, ValueError):
+        return None
+    if answer.status_code != 200:
+        return None if body.get("reason") == "no_feed" else {}
+    return {int(each["shard"]): int(each["position"]) for each in body["shards"]}
 
 
 def _rows(state: ExchangeState) -> dict[str, int]:
@@ -110,12 +134,20 @@ def lines_of(status: Status) -> list[str]:
             f"matched {lag(shard.matched, shard.written)}  "
             f"redis {lag(shard.redis, shard.matched)}  "
             f"postgres {lag(shard.postgres, shard.matched)}"
+            f"{feed_lag(status.pids, shard)}"
         )
     if status.rows_per_second:
         rates = status.rows_per_second
         orders, trades = rates.get("orders", 0.0), rates.get("trades", 0.0)
         lines.append(f"rates     {orders:,.1f} orders/s  {trades:,.1f} trades/s")
     return lines
+
+
+def feed_lag(parts: Collection[str], shard: ShardStatus) -> str:
+    """The feed's position, where something of this exchange publishes one."""
+    if not any(name.startswith(MULTICAST) for name in parts):
+        return ""
+    return f"  multicast {lag(shard.multicast, shard.matched)}"
 
 
 def lag(position: int | None, ahead: int) -> str:

@@ -122,7 +122,9 @@ def test_status_and_doctor_find_it_well(up: Up) -> None:
     assert status.returncode == 0, status.stdout + status.stderr
     found = json.loads(status.stdout)
     assert found["healthy"]
-    assert set(found["pids"]) == {"api", "matching", "projections", "simulator"}
+    roles = {"api", "matching", "projections", "multicast", "simulator"}
+    assert set(found["pids"]) == roles
+    assert found["shards"][0]["multicast"] > 0
     doctor = up.command("doctor")
     assert doctor.returncode == 0, doctor.stdout
 
