@@ -13,6 +13,14 @@ CONFIG: Final[dict[str, Any]] = {
     "scrollZoom": False,
     "doubleClick": "reset",
 }
+CLEAR: Final = "rgba(0,0,0,0)"
+BLANK: Final[dict[str, Any]] = {
+    "autosize": True,
+    "paper_bgcolor": CLEAR,
+    "plot_bgcolor": CLEAR,
+    "xaxis": {"visible": False},
+    "yaxis": {"visible": False},
+}
 
 
 def chart(name: str, label: str, *, zoom: bool = False) -> html.Div:
@@ -21,7 +29,7 @@ def chart(name: str, label: str, *, zoom: bool = False) -> html.Div:
     return html.Div(
         dcc.Graph(
             id=f"{name}-chart",
-            figure={"data": [], "layout": {"autosize": True}},
+            figure={"data": [], "layout": BLANK},
             config={**CONFIG, "scrollZoom": zoom},
             responsive=True,
             style={"height": "100%", "width": "100%"},

@@ -31,26 +31,28 @@
     }
   }
 
-  async function ask(method, path, body, options) {
-    const headers = {Accept: "application/json"};
+  async function fetched(method, path, body, options, accept) {
+    const headers = {Accept: accept};
     const secret = options && "key" in options ? options.key : key.get();
     if (secret) headers.Authorization = `Bearer ${secret}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), TIMEOUT_MS);
-    let response;
-    let text;
     try {
-      response = await fetch(path, {
+      const response = await fetch(path, {
         method, headers, signal: stop.signal, cache: "no-store", credentials: "omit",
         body: body === undefined ? undefined : JSON.stringify(body),
       });
-      text = await response.text();
+      return {response, text: await response.text()};
     } catch (error) {
       throw new ApiProblem(0, {reason: "no_answer", detail: "the exchange did not answer"});
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  async function ask(method, path, body, options) {
+    const {response, text} = await fetched(method, path, body, options, "application/json");
     let answer = {};
     try {
       answer = text ? JSON.parse(text) : {};
@@ -59,6 +61,13 @@
     }
     if (!response.ok) throw new ApiProblem(response.status, answer);
     return answer;
+  }
+
+  /** A page of text that needs no key, such as /metrics. */
+  async function text(path) {
+    const {response, text: page} = await fetched("GET", path, undefined, {key: ""}, "text/plain");
+    if (!response.ok) throw new ApiProblem(response.status, {});
+    return page;
   }
 
   async function graphql(query, variables, options) {
@@ -88,6 +97,7 @@
   CB.ApiProblem = ApiProblem;
   CB.api = {
     ask,
+    text,
     graphql,
     newClientOrderId,
     instruments: () => ask("GET", "/v1/instruments").then((answer) => answer.instruments),
