@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import httpx
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -61,7 +62,9 @@ class Dashboard:
 
 
 async def start(app: ASGIApp) -> None:
-    """Tell an application that it starts, as a server does: Dash adds its last routes then."""
+    """Tell an application that it starts, as a server does, and ask for its first page: Dash adds
+    its last routes then, and its scripts and the routing of pages with the first request for its
+    root, without which any other page would lack them."""
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
     async def receive() -> Message:
@@ -72,6 +75,9 @@ async def start(app: ASGIApp) -> None:
             raise RuntimeError(f"the dashboard did not start: {message.get('message')}")
 
     await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://dashboard") as client:
+        (await client.get(PREFIX)).raise_for_status()
 
 
 class WithDashboard:
