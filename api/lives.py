@@ -76,7 +76,7 @@ class LifeTold:
 class Lives(Protocol):
     """Tells the life of any order."""
 
-    async def told(self, order_id: int, *, shows_accounts: bool) -> LifeTold | None:
-        """The order's life; None where there is no such order. With `shows_accounts` its texts name
-        the accounts that it traded with. Raises Problem (503)."""
+    async def told(self, order_id: int, *, viewer: int | None) -> LifeTold | None:
+        """The order's life; None where there is no such order. `viewer` is the only account that
+        its texts may name; None: all. Raises Problem (503)."""
         ...

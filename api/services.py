@@ -9,6 +9,7 @@ import httpx
 from fastapi import Request
 
 from api.lives import Lives
+from api.past import Past
 from api.positions import LastWrites
 from api.rates.enforce import Rates
 from api.stream.interface import Hub
@@ -88,6 +89,7 @@ class Services:
     stream_settings: StreamSettings = field(default_factory=StreamSettings)
     feed: FeedPlaces | None = None
     lives: Lives | None = None
+    past: Past | None = None
     market: MarketReader = field(init=False)
     pages: PageReader = field(init=False)
 

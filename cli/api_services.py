@@ -16,6 +16,7 @@ from api.rates.limiter import RateLimiter
 from api.services import ApiSettings, DirectoryWrites, FeedPlaces, Services
 from api.stream.hub import MarketHub
 from api.stream.limits import StreamSettings
+from cli.past_process import PastProcess
 from cli.roles.process import required
 from cli.settings import Settings
 from cli.stream_feed import stream_tasks
@@ -119,6 +120,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
     if settings.distributed:
         asking = ask_positions(parts.gateway.progress, books, history, settings.shards)
         tasks.add(asyncio.create_task(asking, name="positions"))
+    past = PastProcess(settings)
     hub = MarketHub(settings.shards)
     store = SnapshotStore(dsn, keep=settings.snapshots_kept)
     tasks |= stream_tasks(hub, store, parts.gateway, settings.shards)
@@ -136,6 +138,8 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         hub=hub,
         stream_settings=stream_settings_of(settings),
         feed=feed_places_of(settings, redis_url),
+        past=past,
+        lives=past,
     )
     try:
         yield services, {*parts.tasks, *tasks}
@@ -146,6 +150,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         if services.feed is not None:
             await services.feed.client.aclose()
             await services.feed.register.close()
+        await past.close()
         await books.close()
         await history.close()
         await rates.limiter.close()

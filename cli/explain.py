@@ -6,6 +6,7 @@ did not is told from the book that it met. Names come from the directory beside 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cli.replay_command import BadOptionError
@@ -22,7 +23,7 @@ from domain.events import (
     OrderRepeated,
     OrderReplaced,
 )
-from streams.replay import Progress
+from streams.replay import Progress, Replay
 from streams.replay_life import Birth, Life, Named, life_of, submits_named
 from streams.replay_logs import LogUnreadableError
 
@@ -53,9 +54,12 @@ class Story:
     executed_value: int
     leaves_quantity: int
     others: list[Named]
+    viewer: int | None = None  # the only account that may be named; None: all
 
     def account_text(self, number: int) -> str:
         """An account with its name, where that is known."""
+        if self.viewer not in (None, number):
+            return "another account"
         name = self.names.account(number)
         return f"account {number} ({name})" if name else f"account {number}"
 
@@ -74,9 +78,15 @@ def named_order(order: str, account: str | None, symbol: str | None) -> Wanted:
     return Wanted(int(order))
 
 
-def explain_order(place: LogPlace, wanted: Wanted, *, progress: Progress | None) -> Story | str:
-    """The order's story; a sentence where there is no such order. Raises LogUnreadableError,
-    BadOptionError."""
+def explain_order(
+    place: LogPlace,
+    wanted: Wanted,
+    *,
+    progress: Progress | None,
+    begin: Callable[[Birth], Replay] = lambda birth: Replay(birth.shard),
+) -> Story | str:
+    """The order's story; a sentence where there is no such order. `begin` gives a replay that
+    stands before an order's birth. Raises LogUnreadableError, BadOptionError."""
     names = Names(place)
     others: list[Named] = []
     if wanted.order_id:
@@ -101,7 +111,7 @@ def explain_order(place: LogPlace, wanted: Wanted, *, progress: Progress | None)
                 f"no order {birth.order_id}: it would be of position {birth.position:,}, the log "
                 f"ends at {end:,}"
             )
-        life = life_of(commands, birth, end, progress)
+        life = life_of(commands, birth, end, progress, begin(birth))
     missing = _why_no_order(life)
     return _story(life, names, others) if not missing else f"no order {birth.order_id}: {missing}"
 

@@ -52,6 +52,10 @@ NEWEST_FIRST: Final = """
     SELECT position, chain, chunk_count FROM snapshots.snapshots
     WHERE shard = %s AND position <= %s ORDER BY position DESC
 """
+LISTED: Final = """
+    SELECT position, (extract(epoch FROM saved_at) * 1000000)::bigint FROM snapshots.snapshots
+    WHERE shard = %s ORDER BY position DESC
+"""
 SWEEP: Final = """
     DELETE FROM snapshots.bodies b WHERE NOT EXISTS (
         SELECT FROM snapshots.chunks c WHERE c.sha256 = b.sha256)
@@ -132,6 +136,13 @@ class SnapshotStore:
                     return Position(position, bytes(chain)), chunks
                 log.warning("shard %d: the snapshot of position %d is damaged", shard, position)
         return None
+
+    def listed(self, shard: int) -> list[tuple[int, int]]:
+        """(position, when it was saved in ns since 1970) of each snapshot, newest first, sound or
+        not."""
+        with self._lock:
+            rows = self._connect().execute(LISTED, [shard]).fetchall()
+        return [(int(position), int(saved_at_us) * 1_000) for position, saved_at_us in rows]
 
     def close(self) -> None:
         """Close the connection."""

@@ -117,14 +117,20 @@ class Life:
 
 
 def life_of(
-    commands: Commands, birth: Birth, log_end: int, progress: Progress | None = None
+    commands: Commands,
+    birth: Birth,
+    log_end: int,
+    progress: Progress | None = None,
+    begin: Replay | None = None,
 ) -> Life:
     """Replay the shard to `log_end` and keep what concerns one order, whose birth must not lie past
-    it. Raises LogUnreadableError.
+    it. `begin` is a replay that stands before the birth; without it, the log's start. Raises
+    LogUnreadableError.
     """
     assert 0 < birth.position <= log_end
     watch = _Watch(birth, log_end)
-    run = Replay(birth.shard)
+    run = Replay(birth.shard) if begin is None else begin
+    assert run.position < birth.position
     hooks = [watch.after]
     run.run(commands, Until(log_end), before=watch.before, after=hooks, progress=progress)
     watch.finish(run.exchange)

@@ -24,6 +24,7 @@ from api.graphql.scalars import (
     Time,
 )
 from commands.directory.entries import InstrumentEntry
+from projections.market_data.past import PastBook
 from projections.read_books import BookSnapshot, LastTrade, Top
 from projections.read_history import TradeRow
 from projections.read_market import CandleRow, DayRow
@@ -129,12 +130,16 @@ class Book:
     is_past: bool = strawberry.field(description="Whether `asOf` was asked for.")
     last: strawberry.Private[LastTrade | None]
     entry: strawberry.Private[InstrumentEntry]
-    l3: strawberry.Private[Any]
+    told: strawberry.Private[PastBook | None]
 
     @strawberry.field(description="The last trade at or before this instant, null where none is.")
-    def last_trade(self) -> Trade | None:
-        """As the book knows it."""
-        return last_trade_of(self.symbol, self.last)
+    async def last_trade(self, info: Ask) -> Trade | None:
+        """As the book knows it, or the history."""
+        if self.told is None:
+            return last_trade_of(self.symbol, self.last)
+        from api.graphql.past_reads import last_trade_at
+
+        return await last_trade_at(info, self.entry, self.told)
 
     @strawberry.field(description="The best bid (L1), null where there is none.")
     def best_bid(self) -> Level | None:
@@ -153,13 +158,15 @@ class Book:
 
     @strawberry.field(
         description="The orders one by one (L3): bids then asks, or one side, each in the order "
-        "in which they would trade; `first` of each side at most."
+        "in which they would trade; `first` of each side, 1,000 at most. Inside a command, those "
+        "before it."
     )
-    async def orders(
-        self, info: Ask, side: Side | None = None, first: int = 100
-    ) -> list[RestingOrder]:
-        """Asked of the book's own source."""
-        return await self.l3(info, side, first)
+    def orders(self, info: Ask, side: Side | None = None, first: int = 100) -> list[RestingOrder]:
+        """They came with the book, which was read for that."""
+        from api.graphql.past_reads import orders_in
+
+        assert self.told is not None
+        return orders_in(info, self.told, side, first)
 
     @strawberry.field(description="The instrument.")
     def instrument(self) -> Instrument:
@@ -365,7 +372,7 @@ class Instrument:
         return await info.context.loaders.sparkline(self.entry.number, points)
 
 
-def book_of(entry: InstrumentEntry, book: BookSnapshot, l3: Any) -> Book:
+def book_of(entry: InstrumentEntry, book: BookSnapshot) -> Book:
     """A book of Redis."""
     return Book(
         symbol=entry.symbol,
@@ -378,7 +385,7 @@ def book_of(entry: InstrumentEntry, book: BookSnapshot, l3: Any) -> Book:
         is_past=False,
         last=book.last_trade,
         entry=entry,
-        l3=l3,
+        told=None,
     )
 
 

@@ -20,6 +20,7 @@ from api.stream.protocol import EXECUTIONS, LEVEL1, LEVEL2, ORDERS, STATUS, TRAD
 from api.stream.ring import Chain, Ring
 from commands.directory.entries import InstrumentEntry
 from domain.batch import EventBatch
+from projections.market_data.past import PastBook, book_of_replica
 from projections.market_data.replica import ShardReplica
 
 RING_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -305,6 +306,25 @@ class MarketHub:
         """See `api.stream.interface.Hub`."""
         replica = self._replicas[instrument.shard]
         return replica is not None and replica.is_listed(instrument.number)
+
+    def book(self, instrument: InstrumentEntry, *, depth: int, queued: int) -> PastBook | None:
+        """See `api.stream.interface.Hub`."""
+        replica = self._replicas[instrument.shard]
+        if replica is None or not self._ready[instrument.shard]:
+            return None
+        if not replica.is_listed(instrument.number):
+            return None
+        return book_of_replica(replica, instrument.number, depth, queued)
+
+    def position(self, shard: int) -> int:
+        """See `api.stream.interface.Hub`."""
+        replica = self._replicas[shard]
+        return 0 if replica is None else replica.position
+
+    def trading_time_ns(self, shard: int) -> int:
+        """See `api.stream.interface.Hub`."""
+        replica = self._replicas[shard]
+        return 0 if replica is None else replica.trading_time_ns
 
     def subscriber(self) -> MarketSubscriber:
         """See `api.stream.interface.Hub`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from commands.directory.entries import InstrumentEntry
+from projections.market_data.past import PastBook
 
 
 class Subscriber(Protocol):
@@ -35,6 +36,19 @@ class Hub(Protocol):
     def knows(self, instrument: InstrumentEntry) -> bool:
         """Whether the instrument's listing has come through the log; before that nobody may
         subscribe to it."""
+        ...
+
+    def book(self, instrument: InstrumentEntry, *, depth: int, queued: int) -> PastBook | None:
+        """The book as it is here now: `depth` levels of each side, and `queued` orders of each.
+        None where the hub has not caught up or does not know it."""
+        ...
+
+    def position(self, shard: int) -> int:
+        """How far of the shard's log is in its books; 0 where nothing is."""
+        ...
+
+    def trading_time_ns(self, shard: int) -> int:
+        """The shard's own clock; 0 before its first tick."""
         ...
 
     def subscriber(self) -> Subscriber:

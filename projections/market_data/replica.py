@@ -31,14 +31,19 @@ from domain.exchange import Exchange
 from domain.matching import is_instrument
 from domain.rows import (
     BEST_BID,
+    CLIENT_IDS,
+    CLIENT_IDS_SUM,
     EXECUTED,
+    HEAD,
     INSTRUMENT_ROW,
     KNOWN,
     LEAVES,
     LEVEL,
     LISTED,
     LOT,
+    NEXT,
     NIL,
+    PRICE_ACCOUNT,
     ROW,
     SEQUENCE,
     STATE,
@@ -47,6 +52,7 @@ from domain.rows import (
     TOTAL,
     TOUCHED,
 )
+from domain.snapshot import snapshot
 
 EVENT_HEADER_BYTES: Final = 112
 LOW: Final = 0xFFFFFFFF
@@ -67,6 +73,10 @@ class ShardReplica:
         self._exchange = exchange
         self._books: Books = exchange.books
         self._books.client_ids = ClientIds(bytes(16))  # of no use here, and they may be many
+        rows = self._books.instruments
+        for at in range(0, len(rows), INSTRUMENT_ROW):
+            rows[at + CLIENT_IDS] = 0
+            rows[at + CLIENT_IDS_SUM] = 0
         self._last_trades: dict[int, tuple[int, int, int, int, int]] = {}
         self._audit_timestamp_ns: i64 = 0
         # The order that the command at work brought, until its executions are told: its row where
@@ -280,6 +290,16 @@ class ShardReplica:
 
     # --- views ------------------------------------------------------------------------------------
 
+    def state(self) -> list[bytes]:
+        """Books and accounts as chunks that `domain.snapshot.restore` takes; without client order
+        ids, of which a replica has none."""
+        return snapshot(self._exchange)
+
+    @property
+    def match_number(self) -> int:
+        """Of the shard's newest match."""
+        return self._books.match_number
+
     @property
     def books(self) -> Books:
         """The books themselves, to be read and not changed."""
@@ -339,6 +359,26 @@ class ShardReplica:
         for side in range(2):
             for order_id, _account, price, leaves in self._exchange.orders(instrument, side):
                 found.append((order_id, side, price, leaves))
+        return found
+
+    def queue(self, instrument: int, side: int, count: int) -> list[tuple[int, int, int, int]]:
+        """(order id, account, price ticks, leaves quantity) of the first `count` orders of one
+        side, in the order in which they would trade."""
+        found: list[tuple[int, int, int, int]] = []
+        books = self._books
+        if count < 1 or not is_instrument(books, instrument):
+            return found
+        level = books.instruments[instrument * INSTRUMENT_ROW + BEST_BID + side]
+        while level != NIL:
+            row = books.levels[level + HEAD]
+            while row != NIL:
+                terms = books.orders[row + PRICE_ACCOUNT]
+                leaves = books.orders[row + LEAVES]
+                found.append((books.orders[row], terms >> 32, terms & LOW, leaves))
+                if len(found) == count:
+                    return found
+                row = books.orders[row + NEXT]
+            level = next_level(books.levels, level)
         return found
 
     def book_sequence(self, instrument: int) -> int:
