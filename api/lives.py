@@ -73,6 +73,17 @@ class LifeTold:
     why: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class StateTold:
+    """An engine's state after `position`. Times are ns since 1970; `verified_at_ns` is when it was
+    last restored and had this hash."""
+
+    position: int
+    sha256: str
+    saved_at_ns: int
+    verified_at_ns: int
+
+
 class Lives(Protocol):
     """Tells the life of any order."""
 

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from api.lives import StateTold
 from api.stream.changes import OrderStep, Trade, changes_of
 from domain.batch import EventBatch
 from domain.codes import EventType
@@ -70,6 +71,10 @@ class Past(Protocol):
         self, shard: int, instrument: int, after: int, until: int | None, first: int
     ) -> StepsTold:
         """What happened to a book after a sequence, up to `until` where it is given."""
+        ...
+
+    async def state(self, shard: int) -> StateTold | None:
+        """The hash of the newest engine snapshot; None where there is none."""
         ...
 
 

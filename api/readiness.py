@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from eventsourcing.persistence import PersistenceError
@@ -24,6 +25,7 @@ from projections.read_history import HistoryUnavailableError
 
 STALLED_S_MAX: Final = 3.0
 LOOK_S: Final = 1.0
+REPORTS_KEPT: Final = 6
 LOOKED_LATELY_S: Final = 2 * LOOK_S
 SINKS: Final = ("redis", "postgres")
 
@@ -100,15 +102,18 @@ class _Sink:
     moved_at: float = 0.0
     looked_at: float = float("-inf")
     sound: Position | None = None  # compared with the log, and found to be its history
+    sound_at_ns: int = 0
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one look found; ready where nothing is `behind`."""
+    """What one look found; ready where nothing is `behind`. `at` is of `time.monotonic()`."""
 
     behind: list[str]
     shards: list[ShardHealth]
     directory: int
+    at: float = field(default_factory=time.monotonic)
+    at_ns: int = field(default_factory=time.time_ns)
 
 
 class Readiness:
@@ -139,6 +144,8 @@ class Readiness:
             for shard, begun_at in enumerate(self._begun_at)
         }
         self._said: list[str] = []
+        # What was found lately, oldest first: how fast things go.
+        self.reports: deque[Report] = deque(maxlen=REPORTS_KEPT)
 
     async def run(self) -> None:
         """Look every second until cancelled, keep the gauges, and log what changes."""
@@ -160,7 +167,15 @@ class Readiness:
         for _, troubles in found:
             behind += troubles
         metrics.READY.set(not behind)
-        return Report(behind, [health for health, _ in found], directory.notification_id)
+        report = Report(behind, [health for health, _ in found], directory.notification_id)
+        self.reports.append(report)
+        return report
+
+    def verified(self, name: str, shard: int) -> tuple[Position, int] | None:
+        """Where a read model's running hash was last compared with the log's and agreed, and when
+        (ns since 1970); None where it was not yet."""
+        sink = self._sinks[name, shard]
+        return None if sink.sound is None else (sink.sound, sink.sound_at_ns)
 
     async def _shard(self, shard: int) -> tuple[ShardHealth, list[str]]:
         stands = await asyncio.gather(*(self._ask(name, shard) for name in SINKS))
@@ -229,7 +244,7 @@ class Readiness:
             return f"is at {at.position}, ahead of the event log"
         if chain != at.chain:
             return f"stopped at {at.position}: its history is not the log's"
-        sink.sound = at
+        sink.sound, sink.sound_at_ns = at, time.time_ns()
         return ""
 
     def _say(self, behind: list[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import httpx
 from fastapi import Request
 
+from api.graphql.settings import GraphQLSettings
 from api.lives import Lives
 from api.past import Past
 from api.positions import LastWrites
@@ -41,6 +43,10 @@ class DirectoryWrites(Protocol):
         ...
 
 
+async def _only_this() -> dict[str, bool | None]:
+    return {"api": True}
+
+
 @dataclass(frozen=True)
 class ApiSettings:
     """The settings that the API reads; the composition root takes them from its own."""
@@ -51,6 +57,7 @@ class ApiSettings:
     lag_batches_max: int = 2_000
     body_bytes_max: int = 1_048_576
     cors_origins: tuple[str, ...] = ()
+    mode: str = "embedded"
 
     @property
     def outcome_wait_s(self) -> float:
@@ -88,8 +95,10 @@ class Services:
     hub: Hub | None = None
     stream_settings: StreamSettings = field(default_factory=StreamSettings)
     feed: FeedPlaces | None = None
+    graphql_settings: GraphQLSettings = field(default_factory=GraphQLSettings)
     lives: Lives | None = None
     past: Past | None = None
+    roles_up: Callable[[], Awaitable[dict[str, bool | None]]] = _only_this
     market: MarketReader = field(init=False)
     pages: PageReader = field(init=False)
 

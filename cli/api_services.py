@@ -11,11 +11,13 @@ from typing import Final, TypeAlias
 
 import httpx
 
+from api.graphql.settings import GraphQLLimits, GraphQLSettings
 from api.rates.enforce import Rates, RateSettings
 from api.rates.limiter import RateLimiter
 from api.services import ApiSettings, DirectoryWrites, FeedPlaces, Services
 from api.stream.hub import MarketHub
 from api.stream.limits import StreamSettings
+from cli.metrics_page import Page
 from cli.past_process import PastProcess
 from cli.roles.process import required
 from cli.settings import Settings
@@ -68,6 +70,7 @@ def api_settings_of(settings: Settings) -> ApiSettings:
         lag_batches_max=settings.lag_batches_max,
         body_bytes_max=settings.body_bytes_max,
         cors_origins=tuple(settings.cors_origins.replace(",", " ").split()),
+        mode="distributed" if settings.distributed else "embedded",
     )
 
 
@@ -104,6 +107,21 @@ def feed_places_of(settings: Settings, redis_url: str) -> FeedPlaces | None:
     return FeedPlaces(FeedRegister(redis_url, settings.shards), client)
 
 
+def graphql_settings_of(settings: Settings) -> GraphQLSettings:
+    """The settings that GraphQL reads."""
+    return GraphQLSettings(
+        GraphQLLimits(
+            tokens_max=settings.graphql_tokens_max,
+            depth_max=settings.graphql_depth_max,
+            aliases_max=settings.graphql_aliases_max,
+            fields_max=settings.graphql_fields_max,
+            cost_max=settings.graphql_cost_max,
+        ),
+        subscriptions_max=settings.graphql_subscriptions_max,
+        subscriptions_per_account_max=settings.graphql_subscriptions_per_account_max,
+    )
+
+
 @contextlib.asynccontextmanager
 async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple[Services, Tasks]]:
     """The running parts behind the API, and the tasks beside it. What is opened here is closed at
@@ -138,8 +156,10 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         hub=hub,
         stream_settings=stream_settings_of(settings),
         feed=feed_places_of(settings, redis_url),
+        graphql_settings=graphql_settings_of(settings),
         past=past,
         lives=past,
+        roles_up=Page(settings).roles_up,
     )
     try:
         yield services, {*parts.tasks, *tasks}

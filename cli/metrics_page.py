@@ -160,6 +160,15 @@ class Page:
             ROLE_UP.labels(role).set(page is not None)
         return await asyncio.to_thread(self._render, [page for page in asked if page is not None])
 
+    async def roles_up(self) -> dict[str, bool | None]:
+        """Which roles show their metrics, this one first; None where they are not of this
+        machine."""
+        if not self._sockets:
+            return {"api": True} | dict.fromkeys(EMBEDDED_ROLES)
+        asked = await asyncio.gather(*map(self._ask, self._sockets.values()))
+        found = zip(self._sockets, asked, strict=True)
+        return {"api": True} | {role: page is not None for role, page in found}
+
     def _render(self, others: list[bytes]) -> bytes:
         pages = [generate_latest(self._registry), *others]
         return merge(page.decode() for page in pages).encode()

@@ -14,16 +14,14 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, Final
 
-from msgspec import Struct
-
-from api.lives import ArrivalTold, EventTold, LifeTold, StandingTold
+from api.lives import ArrivalTold, EventTold, LifeTold, StandingTold, StateTold
 from api.reasons import reason_code
 from cli.explain import Story, Wanted, explain_order
 from cli.explain_report import told, why
 from cli.replay_places import LogPlace, open_events, place_of
 from cli.replay_rows import event_name
 from cli.settings import Settings
-from domain.events import OrderExecuted
+from domain.events import OrderAccepted, OrderCancelled, OrderExecuted, OrderExpired
 from domain.snapshot import SnapshotError, restore, state_hash
 from projections.snapshots import SnapshotStore
 from streams.replay import Replay
@@ -34,16 +32,6 @@ KEPT_S: Final = 1.0
 KEPT_TIMES: Final = 5  # as long as it took to tell
 
 log = logging.getLogger("crossbook.past")
-
-
-class StateTold(Struct, frozen=True):
-    """An engine's state after `position`. Times are ns since 1970; `verified_at_ns` is when it was
-    last restored here and had this hash."""
-
-    position: int
-    sha256: str
-    saved_at_ns: int
-    verified_at_ns: int
 
 
 class LifeTeller:
@@ -159,6 +147,10 @@ def _life(story: Story) -> LifeTold:
 def _event(story: Story, happening: Happening) -> EventTold:
     event = happening.event
     leaves = _number(event, "leaves_quantity")
+    if isinstance(event, OrderAccepted):
+        leaves = int(event.quantity)
+    elif isinstance(event, OrderCancelled | OrderExpired):
+        leaves = 0
     other: int | None = None
     if isinstance(event, OrderExecuted):
         arrived = event.aggressor_order_id == story.life.birth.order_id

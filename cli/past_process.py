@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from api.errors import Problem, retry_after
-from api.lives import LifeTold
+from api.lives import LifeTold, StateTold
 from api.past import StepsTold
 from cli.past_frames import (
     LENGTH_BYTES,
@@ -33,7 +33,6 @@ from cli.past_frames import (
     StepsAsked,
     frame,
 )
-from cli.past_lives import StateTold
 from cli.settings import Settings
 from projections.market_data.past import Moment, PastBook
 
@@ -60,6 +59,7 @@ class PastProcess:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._same: dict[Asked, asyncio.Task[Any]] = {}
+        self._closing = False
 
     async def book(
         self, shard: int, instrument: int, moment: Moment, *, depth: int, queued: int
@@ -162,7 +162,8 @@ class PastProcess:
                 if future is not None and not future.done():
                     future.set_result(answer)
         except asyncio.IncompleteReadError:
-            log.warning("the past process has ended")
+            if not self._closing:
+                log.warning("the past process has ended")
         finally:
             if self._process is process:
                 self._process = None
@@ -175,6 +176,7 @@ class PastProcess:
 
     async def close(self) -> None:
         """End the process."""
+        self._closing = True
         for task in list(self._same.values()):
             task.cancel()
         process = self._process

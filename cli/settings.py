@@ -129,6 +129,33 @@ class Settings(BaseSettings):
     stream_silent_ms_max: int = Field(
         4500, ge=300, description="a stream whose client answers no ping for so long is cut off"
     )
+    graphql_tokens_max: int = Field(
+        2000, ge=1, description="tokens of one GraphQL document at most"
+    )
+    graphql_depth_max: int = Field(
+        12, ge=1, description="levels of braces of one GraphQL operation at most"
+    )
+    graphql_aliases_max: int = Field(
+        30,
+        ge=1,
+        description="aliases, and fields named again beside themselves, of one GraphQL "
+        "operation at most",
+    )
+    graphql_fields_max: int = Field(
+        400, ge=1, description="fields of one GraphQL operation at most, fragments written out"
+    )
+    graphql_cost_max: int = Field(
+        10_000,
+        ge=1,
+        description="values that one GraphQL operation may answer at most, as far as its "
+        "arguments tell",
+    )
+    graphql_subscriptions_max: int = Field(
+        100, ge=1, description="GraphQL subscriptions of one WebSocket at most"
+    )
+    graphql_subscriptions_per_account_max: int = Field(
+        500, ge=1, description="GraphQL subscriptions of one account in one API process at most"
+    )
     delta_stream_length_max: int = Field(
         10_000, ge=1, description="entries of one instrument's delta stream in Redis at most"
     )

@@ -18,6 +18,7 @@ NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS
 CANDLES_MAX: Final = 1_000
 POINTS_MAX: Final = 100
+FURTHER_BACK: Final = 8
 DAY_KEPT_S: Final = 1.0
 SERIES_KEPT_S: Final = 5.0
 SERIES_KEPT_MAX: Final = 8
@@ -64,6 +65,20 @@ class PointRow:
     price_ticks: int
 
 
+@dataclass(frozen=True, slots=True)
+class TradedRow:
+    """When an instrument first and last traded, as far as match numbers tell."""
+
+    first_ns: int
+    last_ns: int
+
+
+TRADED: Final = """
+    SELECT a.executed_at_ns AS first_ns, z.executed_at_ns AS last_ns
+    FROM (SELECT executed_at_ns FROM trades WHERE instrument = %(instrument)s
+            ORDER BY match_number LIMIT 1) a,
+        (SELECT executed_at_ns FROM trades WHERE instrument = %(instrument)s
+            ORDER BY match_number DESC LIMIT 1) z"""
 CANDLES: Final = """
     SELECT c.bucket * %(step_ns)s AS begins_ns, o.price_ticks AS open_ticks, c.high_ticks,
         c.low_ticks, l.price_ticks AS close_ticks, c.volume, c.turnover, c.trade_count,
@@ -120,6 +135,7 @@ class Kept(Generic[T]):
         self._kept_s = kept_s
         self._asked_at = float("-inf")
         self._asking: asyncio.Future[T] | None = None
+        self._answer: T | None = None
 
     async def get(self) -> T:
         """The answer. What asking raises, all who share it get, and the next asks again."""
@@ -129,6 +145,18 @@ class Kept(Generic[T]):
             self._asked_at = time.monotonic()
             asking = self._asking = asyncio.ensure_future(self._ask())
         return await asyncio.shield(asking)
+
+    def latest(self) -> T | None:
+        """The newest answer that there is already, None where there is none; what is old is asked
+        again meanwhile."""
+        asking = self._asking
+        if asking is None or asking.done():
+            if asking is not None and asking.exception() is None:
+                self._answer = asking.result()
+            if asking is None or time.monotonic() - self._asked_at > self._kept_s:
+                self._asked_at = time.monotonic()
+                self._asking = asyncio.ensure_future(self._ask())
+        return self._answer
 
 
 class MarketReader:
@@ -154,16 +182,27 @@ class MarketReader:
         trade has none."""
         if not 1 <= limit <= CANDLES_MAX:
             raise ValueError(f"limit is 1 to {CANDLES_MAX}")
+        traded = await self._history.fetch(TradedRow, TRADED, instrument=instrument)
+        if not traded:
+            return []
         step_ns = step_s * NS
-        return await self._history.fetch(
-            CandleRow,
-            CANDLES,
-            instrument=instrument,
-            step_ns=step_ns,
-            from_ns=-(-from_ns // step_ns) * step_ns,
-            until_ns=-(-until_ns // step_ns) * step_ns,
-            limit=limit,
-        )
+        first_ns = max(-(-from_ns // step_ns), traded[0].first_ns // step_ns) * step_ns
+        end_ns = min(-(-until_ns // step_ns), traded[0].last_ns // step_ns + 1) * step_ns
+        span_ns = limit * step_ns
+        while True:  # as far back as it takes, where many steps have no trade
+            begins_ns = max(first_ns, end_ns - span_ns)
+            rows = await self._history.fetch(
+                CandleRow,
+                CANDLES,
+                instrument=instrument,
+                step_ns=step_ns,
+                from_ns=begins_ns,
+                until_ns=end_ns,
+                limit=limit,
+            )
+            if len(rows) == limit or begins_ns <= first_ns:
+                return rows
+            span_ns *= FURTHER_BACK
 
     async def days(self) -> dict[int, DayRow]:
         """The day so far (UTC) of every instrument that traded in it; a second old at most."""

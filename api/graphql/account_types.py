@@ -89,7 +89,9 @@ class Execution:
     trading_time: Time | None = strawberry.field(
         description="The exchange's own clock; null before its first tick."
     )
-    position: LogPosition = strawberry.field(description="Where in the log it happened.")
+    position: LogPosition | None = strawberry.field(
+        description="Where in the log it happened; null in a subscription."
+    )
     entry: strawberry.Private[InstrumentEntry | None]
 
     @strawberry.field(description="The instrument; null where it is not known here yet.")

@@ -15,21 +15,40 @@ from commands.directory.entries import InstrumentEntry
 from commands.validation import instrument_of
 
 if TYPE_CHECKING:
+    from api.graphql.live import Live, LiveConnection
     from api.graphql.loaders import Loaders
 
 
 @dataclass
 class Context:
-    """Of one HTTP request, or one WebSocket connection."""
+    """Of one operation; `connection` is its WebSocket's, where it came over one."""
 
     services: Services
+    live: Live
     loaders: Loaders
     key_text: str = ""
     request_id: str = ""
-    connection: Any = None  # the WebSocket's own things, where it is one
+    connection: LiveConnection | None = None
     connection_params: dict[str, Any] | None = None
+    cost: int = 0
     _caller: Caller | None = field(default=None, repr=False)
     _scopes: frozenset[str] = frozenset()
+
+    def for_operation(self) -> Context:
+        """The same for one more operation: nothing that was loaded or checked is taken over."""
+        return Context(
+            services=self.services,
+            live=self.live,
+            loaders=self.loaders.anew(),
+            key_text=self.key_text,
+            request_id=self.request_id,
+            connection=self.connection,
+        )
+
+    def lengths(self) -> dict[str, int]:
+        """How long the lists are that no argument bounds."""
+        listed = len(self.services.directory_view.symbols)
+        return {"instruments": listed, "positions": listed}
 
     def caller(self) -> Caller | None:
         """Who asks; None without a key. Raises Problem: 401, or 503 where keys cannot be

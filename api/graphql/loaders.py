@@ -32,6 +32,15 @@ class Loaders:
         )
         self.holdings: DataLoader[int, dict[int, Holding]] = DataLoader(self._load_holdings)
 
+    def anew(self) -> Loaders:
+        """Loaders that have loaded nothing."""
+        return Loaders(self._services)
+
+    def forget(self) -> None:
+        """What was loaded is old: load it anew."""
+        for loader in (self.tops, self.days, self.executions, self.holdings):
+            loader.clear_all()
+
     async def sparkline(self, instrument: int, points: int) -> list[int]:
         """The instrument's last prices in slices."""
         return (await self.market.series(points)).get(instrument, [])

@@ -35,7 +35,6 @@ from api.graphql.order_reads import order_named
 from api.graphql.past_reads import book_at, steps_between
 from api.graphql.permissions import ADMIN, needs_admin, needs_read
 from api.graphql.scalars import LogPosition, OrderId, Sequence, Time
-from api.graphql.status_reads import exchange_status
 from api.graphql.status_types import ExchangeStatus
 
 
@@ -206,7 +205,7 @@ class Query:
     @strawberry.field(description="How the exchange is: each stage's place, lag and speed.")
     async def status(self, info: Ask) -> ExchangeStatus | None:
         """A second old at most."""
-        return await exchange_status(info.context)
+        return await info.context.live.status()
 
 
 def _own(info: Ask) -> int:

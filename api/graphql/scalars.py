@@ -75,7 +75,8 @@ def _number(name: str) -> Callable[[Any], int]:
     return parse
 
 
-def _price(value: Any) -> int:
+def price_ticks(value: Any) -> int:
+    """The price ticks that a decimal string names."""
     found = PRICE.fullmatch(value) if isinstance(value, str) else None
     if found is not None:
         ticks = int(found[1]) * 10_000 + int((found[2] or "").ljust(4, "0"))
@@ -107,7 +108,7 @@ def _scalar(
 
 
 SCALARS: Final[dict[object, ScalarDefinition]] = {
-    Price: _scalar("Price", 'Dollars a share, 4 decimals: "187.2500".', price_text, _price),
+    Price: _scalar("Price", 'Dollars a share, 4 decimals: "187.2500".', price_text, price_ticks),
     Money: _scalar("Money", 'Dollars, signed, 4 decimals: "-12.5000".', money_text, _only_written),
     Quantity: _scalar(
         "Quantity",

@@ -12,8 +12,11 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from api.graphql.guard import Documents, Guard
 from api.graphql.query import Query
 from api.graphql.scalars import SCALARS
+from api.graphql.settings import GraphQLLimits
+from api.graphql.subscription import Subscription
 
 SDL_PATH: Final = Path(__file__).with_name("schema.graphql")
 
@@ -27,9 +30,15 @@ class Schema(strawberry.Schema):
         """Log nothing here: refusals are no failures."""
 
 
-def build_schema() -> Schema:
-    """The schema."""
-    return Schema(query=Query, config=StrawberryConfig(scalar_map=SCALARS))
+def build_schema(limits: GraphQLLimits | None = None) -> Schema:
+    """The schema, with what each operation may be."""
+    kept = Documents()
+    return Schema(
+        query=Query,
+        subscription=Subscription,
+        config=StrawberryConfig(scalar_map=SCALARS),
+        extensions=[lambda: Guard(limits or GraphQLLimits(), kept)],
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from api.errors import install_error_handlers
 from api.graphql.endpoint import PATH as GRAPHQL_PATH
 from api.graphql.endpoint import GraphQLEndpoint
+from api.graphql.live import Live
 from api.graphql.schema import build_schema
 from api.heads import HeadLimitMiddleware, SecurityHeadersMiddleware
 from api.metrics import metrics_route, own_page
@@ -89,7 +90,9 @@ def create_app(
     app.router.routes.append(WebSocketRoute(STREAM_PATH, stream))
     app.router.routes.append(Route(STREAM_PATH, upgrade_required, include_in_schema=False))
     app.router.routes.append(Route(ASYNCAPI_PATH, asyncapi, include_in_schema=False))
-    graphql = GraphQLEndpoint(build_schema(), services)
+    live = Live(services, app.state.readiness, stream, services.graphql_settings)
+    graphql = GraphQLEndpoint(build_schema(live.settings.limits), services, live)
+    app.state.graphql = live
     app.router.routes.append(Route(GRAPHQL_PATH, graphql, include_in_schema=False))
     app.router.routes.append(WebSocketRoute(GRAPHQL_PATH, graphql))
     app.router.routes.append(metrics_route(metrics_page))

@@ -51,7 +51,7 @@ class Stream:
         self._view = view
         self._hub = hub
         self._settings = settings
-        self._counted = Connections(settings)
+        self.counted = Connections(settings)
         self._open: set[Connection] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +62,7 @@ class Stream:
         try:
             connection = self._enter(scope, address)
         except Problem as problem:
-            await _refuse(problem, send)
+            await refuse_handshake(problem, send)
             return
         metrics.STREAM_CONNECTIONS.inc()
         try:
@@ -73,7 +73,7 @@ class Stream:
             metrics.STREAM_CONNECTIONS.dec()
             self._open.discard(connection)
             connection.leave()
-            self._counted.leave(address)
+            self.counted.leave(address)
 
     def _enter(self, scope: Scope, address: str) -> Connection:
         """Count a client in. Raises Problem where it may not come in."""
@@ -87,18 +87,18 @@ class Stream:
         if not self._hub.ready:
             raise behind("the stream has not caught up with the log yet")
         try:
-            self._counted.enter(address)
+            self.counted.enter(address)
         except StreamError as error:
             raise _problem_of(error) from error
         socket: FrameSocket = scope["extensions"][EXTENSION]["socket"]
-        connection = Connection(socket, self._view, self._hub, self._counted)
+        connection = Connection(socket, self._view, self._hub, self.counted)
         text = key_text_in(headers)
         try:
             if text:
                 connection.take_key(text)
         except StreamError as error:
             connection.leave()
-            self._counted.leave(address)
+            self.counted.leave(address)
             raise _problem_of(error) from error
         socket.shutdown_notice = SHUTDOWN
         settings = self._settings
@@ -108,7 +108,7 @@ class Stream:
     @property
     def connection_count(self) -> int:
         """How many clients there are."""
-        return self._counted.open
+        return self.counted.open
 
     async def run(self) -> None:
         """Check keys and send heartbeats until cancelled."""
@@ -143,7 +143,7 @@ async def upgrade_required(_request: Request) -> Response:
     )
 
 
-async def _refuse(problem: Problem, send: Send) -> None:
+async def refuse_handshake(problem: Problem, send: Send) -> None:
     body = problem_body(problem, "")
     headers = [(b"content-type", b"application/problem+json")]
     headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
