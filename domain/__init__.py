@@ -35,7 +35,9 @@ SOURCES = (
     "projections.itch.messages",
     "projections.itch.snapshot",
     "projections.market_data.replica",
+    "projections.postgres.copy_rows",
     "projections.postgres.fold",
+    "projections.postgres.fold_market",
     "projections.redis.fold",
 )
 _ROOT = Path(__file__).parent.parent

@@ -18,8 +18,8 @@ import psycopg
 from domain.batch import START, ConflictError, EventBatch, Position, SinkError
 from projections.links import check_link
 from projections.metrics import HistoryMetrics
-from projections.postgres.fold import COLUMNS, Listing, Rows, fold
-from projections.postgres.schema import HISTORY, Connection, Cursor, migrate
+from projections.postgres.schema import HISTORY, Connection, migrate
+from projections.postgres.write_rows import Days, Written, runs_of
 
 # Joins are by the primary key whatever the statistics say: those of a table that grew from nothing
 # within seconds, and of a staging table, are wrong.
@@ -35,7 +35,7 @@ SESSION: Final = """
     CREATE TEMP TABLE order_changes (
         order_id bigint, price_ticks bigint, quantity bigint, executed_quantity bigint,
         leaves_quantity bigint, executed_value bigint, status smallint, reason smallint,
-        updated_position bigint, updated_at_ns bigint
+        updated_position bigint, updated_at_ns bigint, updated_trading_time_ns bigint
     ) ON COMMIT DELETE ROWS
 """
 SELECT_POSITION: Final = "SELECT position, chain FROM sink_positions WHERE sink = %s AND shard = %s"
@@ -46,26 +46,6 @@ FIRST_POSITION: Final = (
 MOVE_POSITION: Final = (
     "UPDATE sink_positions SET position = %s, chain = %s"
     " WHERE sink = %s AND shard = %s AND position = %s AND chain = %s"
-)
-COPY: Final = "COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
-CHANGE_ORDERS: Final = """
-    UPDATE orders o SET
-        price_ticks = CASE WHEN c.price_ticks = 0 THEN o.price_ticks ELSE c.price_ticks END,
-        quantity = CASE WHEN c.quantity = 0 THEN o.quantity ELSE c.quantity END,
-        executed_quantity = o.executed_quantity + c.executed_quantity,
-        leaves_quantity = c.leaves_quantity,
-        executed_value = o.executed_value + c.executed_value,
-        status = c.status, reason = c.reason,
-        updated_position = c.updated_position, updated_at_ns = c.updated_at_ns
-    FROM order_changes c WHERE o.order_id = c.order_id
-"""
-LIST_INSTRUMENT: Final = """
-    INSERT INTO instruments (instrument, shard, symbol, tick_size, lot_size, price_collar, state,
-        listed_position, updated_position)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-CHANGE_STATE: Final = (
-    "UPDATE instruments SET state = %s, updated_position = %s WHERE instrument = %s"
 )
 
 
@@ -93,8 +73,7 @@ class PostgresSink:
         """
         if not batches:
             return self.position(shard)
-        rows = fold(shard, [batch.record for batch in batches])
-        return self._shard(shard).write(batches, rows)
+        return self._shard(shard).write(batches)
 
     def close(self) -> None:
         """Close every connection."""
@@ -111,8 +90,8 @@ class PostgresSink:
 
 
 class _ShardWriter:
-    """One shard's connection, made anew after a failure, and where we believe the shard to
-    stand."""
+    """One shard's connection, made anew after a failure, where we believe the shard to stand, and
+    the trading days that we believe its tables to have."""
 
     def __init__(self, dsn: str, schema: str, sink: str, shard: int) -> None:
         self._dsn = dsn
@@ -120,6 +99,8 @@ class _ShardWriter:
         self._key = (sink, shard)
         self._connection: Connection | None = None
         self._known: Position | None = None
+        self._days: Days | None = None
+        self._made: frozenset[int] = frozenset()
         self._metrics = HistoryMetrics(shard)
         self._lock = threading.Lock()
 
@@ -127,19 +108,21 @@ class _ShardWriter:
         with self._lock, self._errors():
             return self._read_position(self._connect())
 
-    def write(self, batches: Sequence[EventBatch], rows: Rows) -> Position:
+    def write(self, batches: Sequence[EventBatch]) -> Position:
         with self._lock, self._errors():
             connection = self._connect()
             before = self._check(connection, batches)
             after = batches[-1].at
+            days = self._days or Days.stored(connection, self._key[1])
+            written = Written(days, self._made)
             with connection.transaction():
                 if not self._move(connection, before, after):
                     raise ConflictError(
                         f"another instance moved {self._key} from {before.position}"
                     )
-                _write_rows(connection, rows)
-            self._known = after
-            self._metrics.committed(rows.orders_born, rows.orders_changed, rows.matches)
+                written.write(connection, self._key[1], runs_of(batches))
+            self._known, self._days, self._made = after, written.days, written.made
+            self._metrics.committed(written.orders_born, written.orders_changed, written.matches)
             return after
 
     def close(self) -> None:
@@ -153,7 +136,7 @@ class _ShardWriter:
                 check_link(self._known, batches)
                 return self._known
             except SinkError:
-                self._known = None
+                self._forget()
         stored = self._read_position(connection)
         check_link(stored, batches)
         return stored
@@ -193,7 +176,11 @@ class _ShardWriter:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
-        self._known = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._known = self._days = None
+        self._made = frozenset()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -201,7 +188,7 @@ class _ShardWriter:
         try:
             yield
         except SinkError:
-            self._known = None
+            self._forget()
             raise
         except psycopg.errors.UndefinedTable as error:
             self._drop()
@@ -209,29 +196,3 @@ class _ShardWriter:
         except psycopg.Error:
             self._drop()
             raise
-
-
-def _write_rows(connection: Connection, rows: Rows) -> None:
-    with connection.cursor() as cursor:
-        for table, image in rows.images():
-            with cursor.copy(COPY.format(table=table, columns=COLUMNS[table])) as copy:
-                copy.write(image)
-        if rows.orders_changed > 0:
-            cursor.execute(CHANGE_ORDERS)
-            if cursor.rowcount != rows.orders_changed:
-                missing = rows.orders_changed - cursor.rowcount
-                raise SinkError(f"{missing} orders are missing: `crossbook rebuild postgres`")
-        for listing in rows.listings:
-            _write_listing(cursor, rows.shard, listing)
-
-
-def _write_listing(cursor: Cursor, shard: int, listing: Listing) -> None:
-    if not listing.symbol:
-        cursor.execute(CHANGE_STATE, (listing.state, listing.position, listing.instrument))
-        return
-    sizes = (listing.tick_size, listing.lot_size, listing.price_collar)
-    symbol = listing.symbol.decode("ascii")
-    positions = (listing.position, listing.position)
-    cursor.execute(
-        LIST_INSTRUMENT, (listing.instrument, shard, symbol, *sizes, listing.state, *positions)
-    )

@@ -32,7 +32,16 @@ PAGE: Final = 64
 SHOWN: Final = 5
 CANCELLED: Final = 3
 REJECTED: Final = 5
-TABLES: Final = ("orders", "executions", "trades", "instruments")
+TABLES: Final = (
+    "orders",
+    "executions",
+    "trades",
+    "order_steps",
+    "level_changes",
+    "daily_summaries",
+    "trading_days",
+    "instruments",
+)
 FRESH_SCHEMA: Final = "judged"
 
 
