@@ -132,7 +132,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
     redis_url = required(settings.redis_url, "REDIS_URL")
     books = BookReader(redis_url)
     dsn = required(settings.postgres_dsn, "POSTGRES_DSN")
-    history = HistoryReader(dsn)
+    history = HistoryReader(dsn, role=settings.postgres_reader_role)
     await history.open()
     tasks = {asyncio.create_task(view.run(), name="directory view")}
     if settings.distributed:

@@ -21,6 +21,7 @@ from cli.api_command import api
 from cli.audit_command import audit
 from cli.clock_command import app as clock_app
 from cli.cluster_command import app as cluster_app
+from cli.db_command import app as db_app
 from cli.listen_command import listen
 from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
@@ -337,6 +338,7 @@ app.command()(audit)
 app.command()(topics)
 app.add_typer(clock_app, name="clock")
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(db_app, name="db")
 app.add_typer(worker_app, name="worker")
 
 

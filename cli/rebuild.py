@@ -55,6 +55,13 @@ def stores_of(settings: Settings) -> Stores:
     return Stores(settings.redis_url, settings.postgres_dsn)
 
 
+def dsn_of(settings: Settings) -> str:
+    """The PostgreSQL of the settings, else of the exchange that runs. Raises NotRunningError."""
+    if settings.postgres_dsn is not None:
+        return settings.postgres_dsn
+    return RunFolder(settings.data_dir).running().postgres_dsn
+
+
 def sources_of(settings: Settings) -> list[ClosableSource]:
     """Every shard's event log."""
     shards = range(settings.shards)

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     postgres_dsn: str | None = Field(
         None, description="PostgreSQL to use instead of one of our own"
     )
+    postgres_reader_role: str | None = Field(
+        None,
+        description="role that the API reads history as, such as `crossbook_reader`; default: the "
+        "user of the DSN",
+    )
     simulate_rate: float = Field(
         20.0, ge=0, description="orders/s of the simulator that `up` starts; 0: none"
     )

@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.batch import START, Position
@@ -34,6 +36,9 @@ UNAVAILABLE: Final = (
     # Before the sink has made its tables.
     psycopg.errors.UndefinedTable,
     psycopg.errors.InvalidSchemaName,
+    # Before it has brought those of an older release up to date.
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
 )
 
 
@@ -96,6 +101,60 @@ class ExecutionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderEventRow:
+    """One event of an order. `event`: accepted, rejected, executed, replaced, cancelled, expired,
+    cancel_refused or replace_refused; None where an event has no such thing, or where it was
+    written before there was a place for it (book_sequence, trading_time_ns).
+
+    `quantity` is the total after a replacement, and what was taken off by a cancel or expiry.
+    """
+
+    order_id: int
+    shard: int
+    account: int
+    instrument: int
+    position: int
+    event: str
+    side: int | None
+    price_ticks: int
+    quantity: int
+    leaves_quantity: int | None
+    reason: int
+    match_number: int | None
+    aggressor: bool | None
+    previous_price_ticks: int | None
+    previous_leaves_quantity: int | None
+    kept_priority: bool | None
+    book_sequence: int | None
+    occurred_at_ns: int
+    trading_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """One instrument's trading day. `value` is price ticks × quantity over all trades: over
+    `volume`, the day's VWAP. Days without a trade have no row."""
+
+    instrument: int
+    trading_day: date
+    shard: int
+    open_ticks: int
+    high_ticks: int
+    low_ticks: int
+    close_ticks: int
+    volume: int
+    value_text: str
+    trade_count: int
+    first_match_number: int
+    last_match_number: int
+
+    @property
+    def value(self) -> int:
+        """Exact, however large."""
+        return int(self.value_text)
+
+
+@dataclass(frozen=True, slots=True)
 class TradeRow:
     """One match, without who traded."""
 
@@ -137,6 +196,22 @@ SELECT_TRADES: Final = """
     SELECT instrument, match_number, shard, aggressor_side, price_ticks, quantity, position,
         executed_at_ns, trading_time_ns
     FROM trades WHERE """
+# An order lies in the partition of the day it was born; what befell it, there or later.
+OF_ITS_DAY: Final = " AND trading_day = day_of_order(%(order_id)s)"
+SINCE_ITS_DAY: Final = "trading_day >= day_of_order(%(order_id)s)"
+SELECT_ORDER_EVENTS: Final = f"""
+    SELECT order_id, shard, account, instrument, position, event, side, price_ticks, quantity,
+        leaves_quantity, reason, match_number, aggressor, previous_price_ticks,
+        previous_leaves_quantity, kept_priority, book_sequence, occurred_at_ns, trading_time_ns
+    FROM order_events
+    WHERE order_id = %(order_id)s AND {SINCE_ITS_DAY}
+    ORDER BY position, place, book_sequence, command_index LIMIT """
+SELECT_SUMMARIES: Final = """
+    SELECT instrument, trading_day, shard, open_ticks, high_ticks, low_ticks, close_ticks, volume,
+        value::text AS value_text, trade_count, first_match_number, last_match_number
+    FROM daily_summaries
+    WHERE instrument = %(instrument)s AND trading_day BETWEEN %(first)s AND %(last)s
+    ORDER BY trading_day DESC LIMIT """
 SELECT_INSTRUMENTS: Final = """
     SELECT instrument, shard, symbol, tick_size, lot_size, price_collar, state
     FROM instruments ORDER BY instrument"""
@@ -149,8 +224,8 @@ SESSION: Final = f"""
 NEWEST_ORDERS: Final = " ORDER BY accepted_at_ns DESC, order_id DESC LIMIT "
 NEWEST_EXECUTIONS: Final = " ORDER BY executed_at_ns DESC, match_number DESC, order_id DESC LIMIT "
 BEFORE_ORDER: Final = """
-    AND (accepted_at_ns, order_id)
-        < ((SELECT accepted_at_ns FROM orders WHERE order_id = %(before)s), %(before)s)"""
+    AND (accepted_at_ns, order_id) < ((SELECT accepted_at_ns FROM orders
+        WHERE order_id = %(before)s AND trading_day = day_of_order(%(before)s)), %(before)s)"""
 BEFORE_EXECUTION: Final = """(executed_at_ns, match_number, order_id)
     < (%(before_ns)s, %(before_match)s, %(before_order)s)"""
 
@@ -168,7 +243,10 @@ class HistoryReader:
     ValueError where `limit` is not 1 to 1,000.
     """
 
-    def __init__(self, dsn: str, *, connections_max: int = 8) -> None:
+    def __init__(self, dsn: str, *, connections_max: int = 8, role: str | None = None) -> None:
+        """`role`: what to read as (`SET ROLE`), such as `crossbook_reader`; None: as whoever
+        the DSN logs in."""
+        self._role = role
         self._wanted: Mapping[int, int] = {}
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
             dsn,
@@ -176,7 +254,7 @@ class HistoryReader:
             max_size=connections_max,
             open=False,
             timeout=POOL_WAIT_S,
-            configure=_configure,
+            configure=self._configure,
             check=AsyncConnectionPool.check_connection,
             kwargs={
                 "autocommit": True,
@@ -207,7 +285,7 @@ class HistoryReader:
     async def order(self, order_id: int) -> OrderRow | None:
         """One order by its number."""
         rows = await self.fetch(
-            OrderRow, SELECT_ORDERS + "order_id = %(order_id)s", order_id=order_id
+            OrderRow, SELECT_ORDERS + "order_id = %(order_id)s" + OF_ITS_DAY, order_id=order_id
         )
         return rows[0] if rows else None
 
@@ -282,6 +360,8 @@ class HistoryReader:
         if order_id is None and account is None:
             raise ValueError("executions of an order or of an account")
         conditions = [f"{name} = %({name})s" for name, value in given.items() if value is not None]
+        if order_id is not None:
+            conditions.append(SINCE_ITS_DAY)
         if before is not None:
             conditions.append(BEFORE_EXECUTION)
         query = SELECT_EXECUTIONS + " AND ".join(conditions) + NEWEST_EXECUTIONS + _limit(limit)
@@ -311,6 +391,19 @@ class HistoryReader:
             since_ns=since_ns,
         )
 
+    async def order_events(self, order_id: int, limit: int = LIMIT_MAX) -> list[OrderEventRow]:
+        """The life of an order, oldest first: the first `limit` events, those of anyone who aimed
+        at it in vain too (`account` says who)."""
+        query = SELECT_ORDER_EVENTS + _limit(limit)
+        return await self.fetch(OrderEventRow, query, order_id=order_id)
+
+    async def summaries(
+        self, instrument: int, first: date, last: date, limit: int = LIMIT_MAX
+    ) -> list[SummaryRow]:
+        """The trading days of an instrument from `first` to `last`, both included, newest first."""
+        query = SELECT_SUMMARIES + _limit(limit)
+        return await self.fetch(SummaryRow, query, instrument=instrument, first=first, last=last)
+
     async def instruments(self) -> list[InstrumentRow]:
         """Every instrument, in order of its number."""
         return await self.fetch(InstrumentRow, SELECT_INSTRUMENTS)
@@ -339,16 +432,17 @@ class HistoryReader:
         except UNAVAILABLE as error:
             raise HistoryUnavailableError(str(error)) from error
 
+    async def _configure(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
+        await connection.execute(SESSION)
+        if self._role is not None:
+            await connection.execute(SQL("SET ROLE {}").format(Identifier(self._role)))
+
     async def _expect_position(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
         for shard, position in self._wanted.items():
             found = await connection.execute(SELECT_POSITION.encode(), {"shard": shard})
             row = await found.fetchone()
             if row is None or row[0] < position:
                 raise HistoryBehindError(f"the history has not come to {shard}-{position}")
-
-
-async def _configure(connection: AsyncConnection[tuple[Any, ...]]) -> None:
-    await connection.execute(SESSION)
 
 
 def _limit(limit: int) -> str:
