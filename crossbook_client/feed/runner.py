@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from crossbook_client.errors import CrossbookError
@@ -40,6 +41,8 @@ from crossbook_client.feed.terms import (
 
 PACKETS_A_ROUND: Final = 64
 LOOPBACK: Final = "127.0.0.1"
+PUBLISHER_WAIT_S: Final = 10.0
+LOOK_EACH_S: Final = 0.2
 
 
 class NothingToListenToError(CrossbookError):
@@ -83,7 +86,7 @@ class FeedRunner:
         try:
             if options.url is not None:
                 self._api = FeedApi(options.url, options.api_key)
-            described = self._api.shards() if self._api else list(options.shards)
+            described = self._described()
             for shard in described:
                 if not options.only or shard.shard in options.only:
                     self._shards[shard.shard] = shard
@@ -91,7 +94,7 @@ class FeedRunner:
                 raise NothingToListenToError(
                     f"no such shard; there are {', '.join(str(one.shard) for one in described)}"
                     if described
-                    else "the exchange publishes no feed: CROSSBOOK_FEED turns it on"
+                    else "the exchange publishes no feed, or its publisher does not run"
                 )
             if options.record is not None:
                 self.recording = Recording(options.record, len(self._shards))
@@ -101,6 +104,15 @@ class FeedRunner:
         except BaseException:
             self.close()
             raise
+
+    def _described(self) -> list[FeedShard]:
+        """What there is to listen to. A publisher that was just started is waited for."""
+        if self._api is None:
+            return list(self._options.shards)
+        deadline = time.monotonic() + PUBLISHER_WAIT_S
+        while not (found := self._api.shards()) and time.monotonic() < deadline:
+            time.sleep(LOOK_EACH_S)
+        return found
 
     def _begin(self, shard: FeedShard) -> None:
         options = self._options
@@ -205,12 +217,15 @@ class FeedRunner:
 
     def _work(self, feed: ShardFeed, action: Action) -> None:
         """In a thread of its own: do it, and hand the answer over."""
-        if isinstance(action, Fetch):
-            done = self._fetch(feed, action)
-        elif isinstance(action, Discover):
-            done = self._discover(feed)
-        else:
-            done = self._take_snapshot(feed)
+        try:
+            if isinstance(action, Fetch):
+                done = self._fetch(feed, action)
+            elif isinstance(action, Discover):
+                done = self._discover(feed)
+            else:
+                done = self._take_snapshot(feed)
+        except Exception as error:  # noqa: BLE001 - a bug: raised where the owner sees it
+            done = partial(_raise, error)
         self._done.put(done)
         with contextlib.suppress(OSError):  # closed meanwhile, or rung already
             self._ring.send(b"!")
@@ -232,6 +247,7 @@ class FeedRunner:
         try:
             snapshot = take_snapshot(
                 (address.host, address.port),
+                feed.session,
                 username=self._options.username,
                 password=self._options.password,
                 keep_body=self.recording is not None,
@@ -263,3 +279,7 @@ class FeedRunner:
         for feed in self.feeds.values():
             total.add(feed.statistics)
         return total
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -378,32 +378,33 @@ class ShardFeed:
         all."""
         self._in_flight = None
         before = self.expected
-        if data:
-            self._take_block(data, now)
+        is_empty = data is not None and (not data or self._take_block(data, now))
         if self.expected > before:
             self._wake_at = min(self._wake_at, now)
             return
-        if data == b"" and publisher_next is not None and publisher_next <= self.expected:
+        if is_empty and publisher_next is not None and publisher_next <= self.expected:
             self._nothing_there += 1
             if self._nothing_there >= NOTHING_THERE_MAX:
                 self._discard_claim()
                 return
         self._failed(HTTP, now)
 
-    def _take_block(self, data: bytes, now: float) -> None:
+    def _take_block(self, data: bytes, now: float) -> bool:
+        """Apply a block; whether it says that there is nothing."""
         try:
             packet = mold.parse(data)
         except UndecodableError:
             self.statistics.undecodable += 1
-            return
+            return False
         if packet.session != self.session:
             self.statistics.wrong_session += 1
             self._rival = (packet.session, RIVAL_PACKETS)
             if self._can_discover:
                 self._want_session(now)
-            return
+            return False
         if packet.messages and packet.sequence <= self.expected:
             self._take(packet, HTTP, now)
+        return not packet.messages
 
     def _discard_claim(self) -> None:
         """A packet claimed messages that were never published: forget that it came."""

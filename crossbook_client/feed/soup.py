@@ -28,16 +28,18 @@ class SnapshotError(Exception):
     """No snapshot: refused, cut off, or unsound."""
 
 
-def login(username: str = "", password: str = "") -> bytes:
-    """A login request for the session that there is, from its first message."""
+def login(session: bytes | None, username: str = "", password: str = "") -> bytes:
+    """A login request for a session, or the only one that there is, from its first message."""
     if len(username) > 6 or len(password) > 10:
         raise ValueError("a user name has at most 6 characters, a password 10")
-    fields = username.ljust(6) + password.ljust(10) + " " * 10 + "1".rjust(20)
+    wanted = (session or b"").decode("ascii").strip()
+    fields = username.ljust(6) + password.ljust(10) + wanted.rjust(10) + "1".rjust(20)
     return pack(">H", 1 + len(fields)) + b"L" + fields.encode("ascii")
 
 
 def take_snapshot(
     address: tuple[str, int],
+    session: bytes | None = None,
     *,
     username: str = "",
     password: str = "",
@@ -46,11 +48,12 @@ def take_snapshot(
 ) -> Snapshot:
     """The books that the service at this address sends. Blocks. Raises SnapshotError.
 
-    `keep_body` keeps the messages' bytes as well, for a recording.
+    `session` None: the only one that the service has. `keep_body` keeps the messages' bytes as
+    well, for a recording.
     """
     try:
         with closing(socket.create_connection(address, timeout=silence_s)) as connection:
-            connection.sendall(login(username, password))
+            connection.sendall(login(session, username, password))
             return _read(_packets(connection), keep_body)
     except OSError as error:
         raise SnapshotError(str(error) or type(error).__name__) from error

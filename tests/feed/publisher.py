@@ -231,7 +231,7 @@ class Publisher:
     def _send_snapshot(self, connection: socket.socket) -> None:
         login = connection.recv(64)
         assert login[:3] == struct.pack(">H", 47) + b"L" and len(login) == 49, login
-        if "snapshot" not in self.services:
+        if "snapshot" not in self.services or login[19:29].strip() not in (b"", self.session):
             connection.sendall(standards.soup("J", b"A"))
             return
         with self._lock:

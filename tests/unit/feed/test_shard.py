@@ -279,7 +279,8 @@ def test_out_of_order_packets_are_bounded_and_all_is_recovered() -> None:
     wire.assert_whole()
 
 
-def test_a_claim_of_messages_that_were_never_published_is_dropped() -> None:
+@pytest.mark.parametrize("nothing", [b"", standards.packet(SESSION, 61, [])])
+def test_a_claim_of_messages_that_were_never_published_is_dropped(nothing: bytes) -> None:
     wire = Wire()
     wire.hear(1, 60)
     wire.beat(10**15)
@@ -289,7 +290,7 @@ def test_a_claim_of_messages_that_were_never_published_is_dropped() -> None:
         assert wire.now < began + 10.0
         for asked in wire.due(5.0):
             if isinstance(asked, Fetch):
-                wire.feed.took_block(b"", 61, wire.now)
+                wire.feed.took_block(nothing, 61, wire.now)
             elif isinstance(asked, TakeSnapshot):
                 wire.feed.took_snapshot(None, wire.now)
     assert wire.feed.statistics.claims_discarded == 1
