@@ -1,8 +1,9 @@
 """Three network namespaces in a row: the exchange's, one in the middle, the listener's.
 
 Unicast is routed through the middle by the kernel. Multicast is carried by
-`tests.faults.feed.wire`, a process there, and spoiled on the way to the listener: by `tc netem` where
-the kernel has it, else by that process. Guarantees: `close` leaves no namespace, interface or process behind.
+`tests.faults.feed.wire`, a process there, and spoiled on the way to the listener: by `tc netem`
+where the kernel has it, else by that process. Guarantees: `close` leaves no namespace, interface or
+process behind.
 """
 
 from __future__ import annotations
