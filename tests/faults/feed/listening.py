@@ -113,7 +113,7 @@ def published(exchange: FaultExchange, position: int, wait_s: float = 60.0) -> i
 def rest_levels(exchange: FaultExchange, symbol: str, position: int) -> tuple[list[Any], list[Any]]:
     """Both sides of a book as REST tells it: (price, quantity, order count) each."""
     quoted = symbol.replace("/", "%2F")
-    found = exchange.get(f"/v1/books/{quoted}?depth=1000&min_position={position}").json()
+    found = exchange.get(f"/v1/books/{quoted}?depth=1000&min_position=0-{position}").json()
     return tuple(
         [(Decimal(one["price"]), one["quantity"], one["order_count"]) for one in found[side]]
         for side in ("bids", "asks")
