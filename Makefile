@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 SEEDS ?= 10000
 FIRST ?= 500
 KILLS ?= 200
+FUZZ ?= 1000000
 SAMPLE ?= 0
 # A shell that starts make in the background has it ignore Ctrl-C; setting up must heed it all the same.
 INTERRUPTIBLE = 'import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); \
@@ -31,9 +32,10 @@ test: setup
 soak: setup
 	@$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS) --first $(FIRST)
 
-# make faults KILLS=50: the fault tests' long form (docs/faults.md).
+# make faults KILLS=50 FUZZ=100000: the fault tests' long form (docs/faults.md).
 faults: setup
-	@CROSSBOOK_FAULT_KILLS=$(KILLS) $(BIN)/python -m pytest -q -s tests/faults
+	@CROSSBOOK_FAULT_KILLS=$(KILLS) CROSSBOOK_FUZZ_PACKETS=$(FUZZ) \
+		$(BIN)/python -m pytest -q -s tests/faults tests/unit/feed/test_hostile.py
 
 # make mutation SAMPLE=300: whether the tests notice a changed engine (docs/testing.md).
 mutation: setup

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install what the tests need beyond Python's packages: a Java and Maven for the Kafka broker, docker-compose to
-# read docker-compose.yml, Chromium for the dashboard's tests, a compiler for domain/. Does nothing where all of it is here.
+# read docker-compose.yml, Chromium for the dashboard's tests, tshark and iproute2 for the multicast feed's,
+# a compiler for domain/. Does nothing where all of it is here.
 set -eu
 
 missing=""
@@ -21,6 +22,8 @@ need default-jre-headless java_is_new_enough
 need maven sh -c 'command -v mvn'
 need docker-compose docker-compose version
 need chromium chromium --version
+need tshark tshark --version
+need iproute2 sh -c 'command -v ip && command -v tc'
 need python3-venv "${PYTHON:-python3}" -c 'import ensurepip, venv'
 need python3-dev "${PYTHON:-python3}" -c \
   'import os, sysconfig; os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))'
