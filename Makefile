@@ -11,7 +11,7 @@ SAMPLE ?= 0
 INTERRUPTIBLE = 'import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); \
 	os.execvp("sh", ["sh", "scripts/setup.sh"])'
 
-.PHONY: up test soak faults mutation check bench fmt setup compile clean
+.PHONY: up test soak faults mutation check screenshots bench fmt setup compile clean
 
 up: setup
 	@exec $(BIN)/crossbook up
@@ -46,6 +46,10 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# make screenshots: the pictures of the dashboard in docs/images/.
+screenshots: setup
+	@$(BIN)/python -m scripts.screenshots
 
 bench: setup
 	@$(BIN)/python -m benchmarks.pipeline --mode embedded --seconds 20

@@ -26,6 +26,7 @@ from cli.listen_command import listen
 from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
 from cli.topics_command import topics
+from cli.ui_command import ui
 from cli.worker import app as worker_app
 
 if TYPE_CHECKING:
@@ -336,6 +337,7 @@ app.command()(listen)
 app.command()(api)
 app.command()(audit)
 app.command()(topics)
+app.command()(ui)
 app.add_typer(clock_app, name="clock")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(db_app, name="db")

@@ -53,6 +53,7 @@ class DayRow:
     volume: int
     turnover: int
     trade_count: int
+    last_match_number: int
     previous_ticks: int | None
 
 
@@ -99,6 +100,7 @@ CANDLES: Final = """
 DAYS: Final = """
     SELECT d.instrument, o.price_ticks AS open_ticks, d.high_ticks, d.low_ticks,
         l.price_ticks AS close_ticks, d.volume, d.turnover, d.trade_count,
+        d.last_match AS last_match_number,
         (SELECT p.price_ticks FROM trades p
             WHERE p.instrument = d.instrument AND p.match_number < d.first_match
             ORDER BY p.match_number DESC LIMIT 1) AS previous_ticks

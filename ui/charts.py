@@ -16,6 +16,7 @@ CONFIG: Final[dict[str, Any]] = {
 CLEAR: Final = "rgba(0,0,0,0)"
 BLANK: Final[dict[str, Any]] = {
     "autosize": True,
+    "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
     "paper_bgcolor": CLEAR,
     "plot_bgcolor": CLEAR,
     "xaxis": {"visible": False},

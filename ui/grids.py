@@ -29,10 +29,12 @@ def column(field: str, title: str, **terms: Any) -> dict[str, Any]:
 
 def number(field: str, title: str, formatter: str = "cbQuantity", **terms: Any) -> dict[str, Any]:
     """A column of numbers, right-aligned, formatted by a function of assets/40_grids.js."""
+    own = str(terms.pop("cellClass", ""))
     return column(
         field,
         title,
         type="rightAligned",
+        cellClass=f"ag-right-aligned-cell {own}".strip(),
         valueFormatter={"function": f"{formatter}(params)"},
         **terms,
     )
@@ -42,6 +44,13 @@ def trend(field: str, title: str, formatter: str, **terms: Any) -> dict[str, Any
     """A column of changes, coloured by sign."""
     rules = {"cb-up": "params.value > 0", "cb-down": "params.value < 0"}
     return number(field, title, formatter, cellClassRules=rules, **terms)
+
+
+def _shared(terms: dict[str, Any]) -> dict[str, Any]:
+    """A column whose `width` is its share of the grid's, down to a part of itself. (A grid that is
+    not shown yet has no width to fit columns to, so they are not fitted by AG Grid's own call.)"""
+    width = terms.get("width")
+    return terms if width is None else {**terms, "flex": width, "minWidth": int(width * 0.75)}
 
 
 def grid(
@@ -58,10 +67,9 @@ def grid(
     `label` its accessible name; `empty` is said where there are no rows."""
     table = dag.AgGrid(
         id=grid_id,
-        columnDefs=list(columns),
+        columnDefs=[_shared(each) for each in columns],
         rowData=list(rows),
         getRowId=f"params.data.{row_key}",
-        columnSize="responsiveSizeToFit",
         className="cb-grid",
         style={"height": "100%", "width": "100%"},
         defaultColDef={

@@ -16,33 +16,47 @@ FONT: Final = (
     'Inter, "Segoe UI", system-ui, -apple-system, "Helvetica Neue", "Noto Sans", Arial, sans-serif'
 )
 MONO: Final = 'ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", Menlo, monospace'
+# fmt: off
 THEME: Final[dict[str, Any]] = {
     "fontFamily": FONT,
     "fontFamilyMonospace": MONO,
     "primaryColor": "blue",
+    "colors": {
+        "dark": [
+            "#dce3ec", "#b9c3d0", "#94a1b3", "#6b788a", "#333e4c",
+            "#242d39", "#171d26", "#11161d", "#0d1218", "#0a0d12",
+        ],
+    },
     "defaultRadius": "sm",
     "fontSizes": {"xs": "11px", "sm": "12px", "md": "13px", "lg": "15px", "xl": "18px"},
     "headings": {"fontWeight": "600"},
     "autoContrast": True,
 }
+# fmt: on
 SHORTCUTS: Final = (
-    ("Everywhere", (
-        ("?", "show these shortcuts"),
-        ("g then m, t, h, i, s", "go to Market, Trade, History, Time travel, System"),
-        ("/", "find a symbol"),
-        ("k", "enter or remove the API key"),
-        ("d", "dark or light"),
-        ("Esc", "close, deselect"),
-    )),
-    ("Trade", (
-        ("b, s", "ticket: buy, sell"),
-        ("l, m", "ticket: limit, market"),
-        ("q, p", "ticket: go to quantity, price"),
-        ("Ctrl + Enter", "send the ticket"),
-        ("c", "click-to-trade on or off"),
-        ("r", "centre the ladder"),
-        ("Shift + X", "cancel all orders of the symbol (asks first)"),
-    )),
+    (
+        "Everywhere",
+        (
+            ("?", "show these shortcuts"),
+            ("g then m, t, h, i, s", "go to Market, Trade, History, Time travel, System"),
+            ("/", "find a symbol"),
+            ("k", "enter or remove the API key"),
+            ("d", "dark or light"),
+            ("Esc", "close, deselect"),
+        ),
+    ),
+    (
+        "Trade",
+        (
+            ("b, s", "ticket: buy, sell"),
+            ("l, m", "ticket: limit, market"),
+            ("q, p", "ticket: go to quantity, price"),
+            ("Ctrl + Enter", "send the ticket"),
+            ("c", "click-to-trade on or off"),
+            ("r", "centre the ladder"),
+            ("Shift + X", "cancel all orders of the symbol (asks first)"),
+        ),
+    ),
 )  # fmt: skip
 
 

@@ -269,6 +269,10 @@ class Day:
     volume: Quantity = strawberry.field(description="Shares traded.")
     turnover: Money = strawberry.field(description="Price times shares, summed, in dollars.")
     trade_count: int = strawberry.field(description="Trades.")
+    last_match_number: MatchNumber | None = strawberry.field(
+        description="The last match that is in these figures: who counts on from the stream begins "
+        "after it."
+    )
 
     @strawberry.field(description="last - previousClose, in dollars.")
     def change(self) -> Money | None:
@@ -305,6 +309,7 @@ def day_of(entry: InstrumentEntry, row: DayRow | None, last: LastTrade | None, b
             volume=0,
             turnover=0,
             trade_count=0,
+            last_match_number=None,
         )
     return Day(
         begins=begins,
@@ -316,6 +321,7 @@ def day_of(entry: InstrumentEntry, row: DayRow | None, last: LastTrade | None, b
         volume=row.volume,
         turnover=row.turnover,
         trade_count=row.trade_count,
+        last_match_number=row.last_match_number,
     )
 
 

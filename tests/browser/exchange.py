@@ -34,7 +34,11 @@ def until(condition: Callable[[], object], what: str) -> None:
 class Exchange:
     """The exchange and its simulator. `url` is where the API and the dashboard are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, symbols: tuple[str, ...] = SIMULATED, rate: int = RATE
+    ) -> None:
+        """`symbols` are simulated, all where there are none; `rate` in commands a second."""
+        self._simulated, self._rate = symbols, rate
         self.run = RunFolder(folder / "data")
         self._output = folder / "up.log"
         kept = {name: value for name, value in os.environ.items() if "CROSSBOOK" not in name}
@@ -52,8 +56,8 @@ class Exchange:
         up = self._begin("up")
         until(lambda: self._is_up(up), f"up: {self._output.read_text()}")
         self.url = self.run.running().url
-        symbols = ",".join(SIMULATED)
-        self._begin("simulate", "--symbols", symbols, "--rate", str(RATE), "--seed", "7")
+        symbols = ",".join(self._simulated)
+        self._begin("simulate", "--symbols", symbols, "--rate", str(self._rate), "--seed", "7")
         with self.client("demo") as client:
             until(lambda: client.trades("AAPL", limit=5).trades, "the simulator trades")
 

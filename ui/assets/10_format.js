@@ -7,8 +7,9 @@ window.Crossbook = window.Crossbook || {};
   const whole = new Intl.NumberFormat("en-US", {maximumFractionDigits: 0});
   const money = new Intl.NumberFormat("en-US", {minimumFractionDigits: 2, maximumFractionDigits: 2});
 
-  /** "187.2400" as 1872400 price ticks. */
+  /** "187.2400" as 1872400 price ticks; a sum of money too, below 0 as well. */
   function ticksOf(text) {
+    if (text.startsWith("-")) return -ticksOf(text.slice(1));
     const point = text.indexOf(".");
     if (point < 0) return Number(text) * TICKS;
     const fraction = (text.slice(point + 1) + "0000").slice(0, 4);

@@ -53,10 +53,10 @@
       make("button", {type: "button", className: "cb-row-button", "aria-label": label, title: label,
         onClick: () => act(order)}, text);
     if (!order || !["open", "partially_filled"].includes(order.state)) return null;
-    const named = `${order.side} ${order.leaves_quantity} ${order.symbol} at ${order.price || "market"}`;
+    const named = `${order.side} ${order.leaves} ${order.symbol} at ${F.price(order.price, order.decimals)}`;
     return make("span", {className: "cb-row-buttons"},
-      button("Replace", `Replace ${named}`, (each) => CB.trade.blotter.edit(each)),
-      button("Cancel", `Cancel ${named}`, (each) => CB.trade.blotter.cancel(each)));
+      button("Replace", `Replace ${named}`, (each) => CB.trade.account.edit(each)),
+      button("Cancel", `Cancel ${named}`, (each) => CB.trade.account.cancel(each)));
   };
 
   /** Rows of a grid kept by key: `sync(rows)` sends what changed as one transaction. */

@@ -42,6 +42,11 @@
     };
   };
 
+  /** A chart with nothing in it: Plotly draws no axis of which there is no trace. */
+  CB.noFigure = () => ({data: [], layout: CB.chartLayout({xaxis: {visible: false}, yaxis: {visible: false}})});
+
+  const ROOM_PX = 60; // less than its margins cannot be drawn in
+
   /** One chart. `make()` answers {data, layout}; `draw()` draws where news came and `everyMs` has passed. */
   class Chart {
     constructor(name, everyMs, make) {
@@ -64,7 +69,7 @@
       if (now - this.drawnAt < this.everyMs && scheme === this.scheme) return;
       const holder = document.getElementById(`${this.name}-chart`);
       const plot = holder && holder.querySelector(".js-plotly-plot");
-      if (!plot || !window.Plotly || !plot.offsetWidth) return;
+      if (!plot || !window.Plotly || !plot.offsetWidth || plot.offsetHeight < ROOM_PX) return;
       const figure = this.make();
       if (!figure) return;
       this.dirty = false;

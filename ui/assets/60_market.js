@@ -7,6 +7,7 @@
   const SPARK_POINTS = 60;
   const ACTIVITY_S = 300;
   const RATE_S = 10;
+  const RECENT_MAX = 500;
 
   class Row {
     constructor(instrument) {
@@ -21,6 +22,7 @@
       this.turnover = 0; // price ticks times shares
       this.bid = this.ask = this.bidQuantity = this.askQuantity = null;
       this.counted = 0; // the last match number in the figures above
+      this.recent = []; // trades of the stream, to count on from a day that was read meanwhile
       this.dirty = true;
     }
 
@@ -33,10 +35,17 @@
       this.counted = overview.matchNumber;
       this.prices = overview.prices.slice(-SPARK_POINTS);
       this.dirty = true;
+      this.recent.forEach((message) => this.count(message));
     }
 
-    /** Count one execution. False where it was counted already. */
+    /** Count one execution of the stream. False where it was counted already. */
     trade(message) {
+      this.recent.push(message);
+      if (this.recent.length > RECENT_MAX) this.recent.shift();
+      return this.count(message);
+    }
+
+    count(message) {
       const number = Number(message.match_number);
       if (number <= this.counted) return false;
       const ticks = F.ticksOf(message.price);
@@ -77,6 +86,7 @@
   class Activity {
     constructor() {
       this.seconds = new Map();
+      this.since = Math.floor(Date.now() / 1000);
     }
 
     add(quantity) {
@@ -101,7 +111,8 @@
       const times = [];
       const trades = [];
       const shares = [];
-      for (let second = now - ACTIVITY_S; second < now; second += 5) {
+      const begin = now - Math.min(ACTIVITY_S, Math.max(60, now - this.since));
+      for (let second = begin - (begin % 5); second + 5 <= now; second += 5) {
         let count = 0;
         let quantity = 0;
         for (let each = second; each < second + 5; each += 1) {
@@ -217,7 +228,7 @@
         const days = await CB.overview([...this.rows.keys()]);
         for (const [symbol, day] of days) {
           const row = this.rows.get(symbol);
-          if (row && day.matchNumber >= row.counted) row.day(day);
+          if (row) row.day(day);
         }
       } catch (problem) {
         CB.notice("refused", "The day so far could not be read", `${problem.message}. Figures count from now.`);

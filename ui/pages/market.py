@@ -96,7 +96,10 @@ def layout(**_query: Any) -> html.Div:
     )
     activity = panel(
         "Activity",
-        chart("activity", "Trades and shares a second over the last five minutes"),
+        chart(
+            "activity",
+            "Trades and shares a second, since this page was opened, five minutes at most",
+        ),
         name="activity",
         fill=True,
         actions=live_text("activity-now"),
