@@ -27,7 +27,7 @@ STOP_ORDER: Final = (
     (SIMULATOR, "api"),
     ("clock", "directory"),
     ("matching",),
-    ("redis", "postgres"),
+    ("redis", "postgres", "multicast"),
 )
 
 
@@ -47,18 +47,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Topology:
-    """How many of what. Redis, PostgreSQL, directory and clock have one worker each: more of them
-    add safety where there are several machines, and here there is one."""
+    """How many of what. Redis, PostgreSQL, multicast, directory and clock have one worker each:
+    more of them add safety where there are several machines, and here there is one."""
 
     shards: int = SHARDS
     apis: int = APIS
     matchers: int = MATCHERS
     simulate: bool = False
+    multicast: bool = True
 
     def parts(self) -> list[Part]:
         """Every process, in the order in which they are started."""
         workers = [("matching", number) for number in range(1, self.matchers + 1)]
-        workers += [(kind, 1) for kind in ("redis", "postgres", "directory", "clock")]
+        sinks = ("redis", "postgres", *(("multicast",) if self.multicast else ()))
+        workers += [(kind, 1) for kind in (*sinks, "directory", "clock")]
         parts = [Part(kind, f"{kind}-{number}", ("worker", kind)) for kind, number in workers]
         parts += [Part("api", f"api-{number}", ("api",)) for number in range(1, self.apis + 1)]
         return parts

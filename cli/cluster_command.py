@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -55,7 +56,7 @@ def topology_of(
         shards = before.topology.shards
     if shards is None and "shards" in settings.model_fields_set:
         shards = settings.shards
-    return Topology(shards or SHARDS, wanted.apis, wanted.matchers, wanted.simulate)
+    return replace(wanted, shards=shards or SHARDS)
 
 
 @app.command()
@@ -81,7 +82,8 @@ def up(
     with told_in_a_line():
         folder = ClusterFolder(settings.data_dir)
         folder.prepare()
-        topology = topology_of(folder, settings, Topology(SHARDS, apis, matchers, simulate), shards)
+        wanted = Topology(SHARDS, apis, matchers, simulate, settings.feed_enabled)
+        topology = topology_of(folder, settings, wanted, shards)
         if foreground:
             from cli.cluster_supervisor import ClusterSupervisor
             from cli.supervisor import say_line

@@ -308,7 +308,7 @@ def _speed_of(text: str) -> float | None:
 
 @app.command()
 def rebuild(
-    name: Annotated[str, typer.Argument(help="redis or postgres.")],
+    name: Annotated[str, typer.Argument(help="redis, postgres or multicast.")],
     data_dir: DataDir = None,
     force: Annotated[
         bool,

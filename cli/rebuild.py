@@ -1,4 +1,5 @@
-"""`crossbook rebuild NAME`: a read model built again from the event log while the exchange runs.
+"""`crossbook rebuild NAME`: a read model, or the feed, built again from the event log while the
+exchange runs.
 
 Guarantees: readers see the old one until the new one is at least as far, then the new one at once;
 what was half built is dropped. The event log alone is read, from its beginning.
@@ -14,12 +15,14 @@ from typing import Final, Protocol
 from cli.run_state import RunFolder
 from cli.settings import Settings
 from domain.batch import SinkError
+from projections.multicast.rebuild import FeedRebuild
+from projections.multicast.store import path_of
 from projections.postgres.rebuild import PostgresRebuild
 from projections.redis.rebuild import RedisRebuild
 from streams.follower import EventSource, Follower, FollowerLimits
 from streams.logs import SQLiteEventLog
 
-NAMES: Final = ("redis", "postgres")
+NAMES: Final = ("redis", "postgres", "multicast")
 SAY_EVERY_S: Final = 2.0
 BEHIND_WAIT_S: Final = 10.0
 IDLE_S: Final = 0.02
@@ -77,15 +80,17 @@ def sources_of(settings: Settings) -> list[ClosableSource]:
 def rebuild(
     name: str, settings: Settings, stores: Stores, *, force: bool, say: Say
 ) -> dict[int, int]:
-    """Build `redis` or `postgres` anew; the position reached by shard.
+    """Build one of `NAMES` anew; the position reached by shard.
 
     `force` serves the new one even where the old one claims to be further than the log: for a
     history that forked. Raises SinkError, psycopg.Error, redis.RedisError.
     """
     assert name in NAMES, name
     sources = sources_of(settings)
-    build = _rebuild_redis if name == "redis" else _rebuild_postgres
     try:
+        if name == "multicast":
+            return _rebuild_multicast(settings, sources, force, say)
+        build = _rebuild_redis if name == "redis" else _rebuild_postgres
         return build(settings, stores, sources, force, say)
     finally:
         for source in sources:
@@ -129,6 +134,29 @@ def _rebuild_redis(
             reached[source.shard] = follower.position
     finally:
         sink.close()
+    return reached
+
+
+def _rebuild_multicast(
+    settings: Settings, sources: list[ClosableSource], force: bool, say: Say
+) -> dict[int, int]:
+    """The files of this machine: each shard's that is there."""
+    reached = {}
+    for source in sources:
+        if not path_of(settings.feeds, source.shard).exists():
+            say(f"shard {source.shard}: no file of it is in {settings.feeds}")
+            continue
+        with FeedRebuild(
+            settings.feeds, source.shard, messages_kept=settings.feed_messages_kept
+        ) as sink:
+            follower = Follower(source, sink, limits=FollowerLimits())
+            catch_up(follower, say)
+
+            def finish(sink: FeedRebuild = sink) -> bool:
+                return sink.finish(even_if_behind=force)
+
+            serve([follower], finish)
+            reached[source.shard] = follower.position
     return reached
 
 

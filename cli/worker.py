@@ -157,6 +157,53 @@ def postgres(settings: Settings, stop: threading.Event) -> int:
     return run_worker(kind, connection, instance=settings.instance, stop=stop)
 
 
+def multicast(settings: Settings, stop: threading.Event) -> int:
+    """A worker that publishes the multicast feed."""
+    import sqlite3
+
+    from cli.feed import SnapshotEngines, Tails, feed_plan_of
+    from cli.kafka_connection import connection_of
+    from projections.multicast.feed import Feed
+    from streams.follower import FollowerLimits
+    from streams.kafka.logs import KafkaEventLog
+    from streams.workers.running import run_worker
+    from streams.workers.sinks import Sinking
+
+    if not settings.feed_enabled:
+        _usage("CROSSBOOK_FEED_ENABLED is false: there is nothing to publish")
+    connection = connection_of(settings)
+    _needed(settings.redis_url, "REDIS_URL")
+    dsn = _needed(settings.postgres_dsn, "POSTGRES_DSN")
+
+    def open_log(shard: int) -> KafkaEventLog:
+        return KafkaEventLog(connection, shard)
+
+    if not wait_for_topics(settings, connection, stop):
+        return 0
+    engines = SnapshotEngines(dsn, open_log)
+    feed = Feed(
+        feed_plan_of(settings),
+        tail_of=Tails(open_log),
+        open_log=open_log,
+        restore=engines,
+        on_failure=stop.set,
+    )
+    feed.start()
+    kind = Sinking(
+        connection,
+        "multicast",
+        make_sink=feed.make_sink,
+        prepare=lambda _follower: None,
+        store_errors=(sqlite3.Error, OSError),
+        limits=FollowerLimits(),
+        waker=waker_of(settings),
+    )
+    code = run_worker(kind, connection, instance=settings.instance, stop=stop)
+    feed.close()
+    engines.close()
+    return code if feed.failure is None else EXIT_FAILED
+
+
 def directory(settings: Settings, stop: threading.Event) -> int:
     """A worker that turns directory changes into shard commands."""
     from cli import worker_system
@@ -182,6 +229,7 @@ WORKERS: dict[str, tuple[Callable[[Settings, threading.Event], int], str]] = {
     "matching": (matching, "Match: command log in, event log out."),
     "redis": (redis, "Keep the books in Redis."),
     "postgres": (postgres, "Keep the history of orders and trades in PostgreSQL."),
+    "multicast": (multicast, "Publish the multicast feed: lines, re-requests, snapshots."),
     "directory": (directory, "Tell the shards of accounts and instruments."),
     "clock": (clock, "Tell the shards the time, once a second."),
 }

@@ -30,9 +30,9 @@ def run_multicast(settings: Settings) -> None:
         on_failure=stop.set,
     )
     feed.start()
+    sink = feed.make_sink()
     followers = [
-        Follower(open_log(shard), feed.sink, limits=FollowerLimits())
-        for shard in range(settings.shards)
+        Follower(open_log(shard), sink, limits=FollowerLimits()) for shard in range(settings.shards)
     ]
     try:
         drive_sinks(
@@ -44,6 +44,7 @@ def run_multicast(settings: Settings) -> None:
             name="multicast",
         )
     finally:
+        sink.close()
         feed.close()
         engines.close()
     if feed.failure is not None:

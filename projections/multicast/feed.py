@@ -62,7 +62,7 @@ class _Ports:
 
 
 class Feed:
-    """One process's publisher; shards come with the sink's first step for them."""
+    """One process's publisher; shards come with a sink's first step for them."""
 
     def __init__(
         self,
@@ -78,13 +78,6 @@ class Feed:
         self._on_failure = on_failure
         self.board = FeedBoard()
         self.lines = Lines(plan.lines)
-        self.sink = MulticastSink(
-            plan.folder,
-            board=self.board,
-            lines=self.lines,
-            tail_of=tail_of,
-            messages_kept=plan.messages_kept,
-        )
         self._tail_of = tail_of
         self._open_log = open_log
         self._restore = restore
@@ -95,6 +88,16 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="feed-services", daemon=True)
         self._watch = threading.Thread(target=self._renew, name="feed-register", daemon=True)
         self._ports = _Ports(0, 0, 0)
+
+    def make_sink(self) -> MulticastSink:
+        """A sink that publishes here; whoever takes it closes it."""
+        return MulticastSink(
+            self.plan.folder,
+            board=self.board,
+            lines=self.lines,
+            tail_of=self._tail_of,
+            messages_kept=self.plan.messages_kept,
+        )
 
     def start(self) -> None:
         """Open the services and begin heartbeats. Raises OSError where a port is taken."""
@@ -116,7 +119,6 @@ class Feed:
             if thread.ident is not None:
                 thread.join()
         self.lines.close()
-        self.sink.close()
 
     def entries(self) -> list[ShardEntry]:
         """What the register is told."""

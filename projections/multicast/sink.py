@@ -7,6 +7,7 @@ there to be asked for. A failure to send never holds up the sink. What lies furt
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -129,6 +130,9 @@ class MulticastSink:
             self._lines.drop(shard)
         if state is not None:
             state.store.close()
+        for gauge in (metrics.NEXT_SEQUENCE, metrics.LAG, metrics.WAITING):
+            with contextlib.suppress(KeyError):  # it had none yet
+                gauge.remove(str(shard))
 
     def close(self) -> None:
         """Close every file."""

@@ -241,6 +241,12 @@ class FeedStore:
             for statement in CREATE.format(part=self._part).split(";"):
                 self._connection.execute(statement)
 
+    def drop(self) -> None:
+        """Take fresh tables away that nobody needs any more."""
+        assert self._part == FRESH, "what is served stays"
+        with _transaction(self._connection):
+            _drop(self._connection, FRESH)
+
     def serve(self, *, even_if_behind: bool = False) -> bool:
         """Have these fresh tables take the place of those that are served; False where they are
         not yet as far.

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -23,6 +24,7 @@ from cli.cluster import ClusterFolder, Topology
 from cli.cluster_status import ClusterStatus, collect
 from cli.settings import Settings
 from crossbook_client import Crossbook, MarketStream, OrderResult, Retries
+from tests.property.itch_book import ItchMarket, unpack
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 120.0
@@ -197,6 +199,65 @@ def test_an_order_at_one_api_is_in_the_book_of_the_other(cluster: Cluster) -> No
 
 def test_an_order_at_one_api_is_streamed_by_the_other(cluster: Cluster) -> None:
     trade_while_streaming(cluster, "streamed")
+
+
+def feeds(url: str) -> dict[int, tuple[str, list[bytes]]]:
+    """(session, messages) of every shard's feed, all that an API gives out; none while the
+    publisher is being started again.
+    """
+    found = {}
+    for shard in httpx.get(f"{url}/v1/feed", trust_env=False).json()["shards"]:
+        messages: list[bytes] = []
+        while len(messages) < int(shard["next_sequence"]) - 1:
+            wanted = {"from": len(messages) + 1, "count": 5_000}
+            address = f"{url}{shard['messages_url']}"
+            answer = httpx.get(address, params=wanted, trust_env=False)
+            if answer.status_code == 503:
+                return {}
+            assert answer.status_code == 200, answer.text
+            messages += unpack(answer.content)[2]
+        found[int(shard["shard"])] = (shard["session"], messages)
+    return found
+
+
+def published_books(url: str) -> dict[bytes, list[tuple[str, int]]]:
+    """(side, price) of every published order, by symbol."""
+    books = {}
+    for _, messages in feeds(url).values():
+        market = ItchMarket()
+        for message in messages:
+            market.apply(message)
+        for number, symbol in market.symbols.items():
+            books[symbol.strip()] = [(order[1], order[2]) for order in market.book(number)]
+    return books
+
+
+def test_every_shard_is_published_and_any_api_gives_it_out(cluster: Cluster) -> None:
+    state = cluster.folder.read_cluster()
+    assert state is not None
+    trade_everywhere(cluster, "published")
+    urls = list(state.apis.values())
+
+    def agrees(url: str) -> bool:
+        books = published_books(url)
+        with cluster.client("api-1") as client:
+            for symbol in SYMBOLS:
+                bids = [price for side, price in books.get(symbol.encode(), ()) if side == "B"]
+                levels = client.book(symbol, depth=1_000).bids
+                if len(bids) != sum(level.order_count for level in levels):
+                    return False
+        return True
+
+    for url in urls:
+        until(lambda url=url: agrees(url), f"the feed as {url} gives it out")
+    before = feeds(urls[0])
+    assert sorted(before) == list(range(SHARDS))
+    assert len({session for session, _ in before.values()}) == SHARDS
+    cluster.kill("multicast-1")
+    until(lambda: len(feeds(urls[1])) == SHARDS, "every shard is published again")
+    for shard, (session, messages) in feeds(urls[1]).items():
+        assert session == before[shard][0]
+        assert messages[: len(before[shard][1])] == before[shard][1]
 
 
 def test_it_survives_kills_of_its_processes(cluster: Cluster) -> None:

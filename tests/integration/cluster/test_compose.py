@@ -71,7 +71,7 @@ def parse(arguments: list[str]) -> None:
 
 
 def test_every_command_is_one_of_ours(ours: dict[str, Any]) -> None:
-    assert len(ours) == 10
+    assert len(ours) == 11
     for service in ours.values():
         parse(service["command"])
 
@@ -128,7 +128,7 @@ def test_what_should_live_is_watched_and_started_again(composed: dict[str, Any])
 
 def test_what_must_not_be_lost_is_on_named_volumes(composed: dict[str, Any]) -> None:
     volumes = set(composed["volumes"])
-    for name in ("kafka", "redis", "postgres", "accounts", "prometheus"):
+    for name in ("kafka", "redis", "postgres", "accounts", "multicast-1", "prometheus"):
         kept = [each.partition(":")[0] for each in composed["services"][name]["volumes"]]
         assert volumes & set(kept), name
 
