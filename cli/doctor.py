@@ -64,6 +64,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield credentials(folder)
     yield from exchange(settings, folder)
     yield from logs(settings)
+    yield feed(settings)
 
 
 def python_version() -> Finding:
@@ -230,6 +231,27 @@ def logs(settings: Settings) -> Iterator[Finding]:
                 "keep a copy of the folder; the event log can be made again from the command log"
             )
             yield Finding(FAIL, subject, str(error), advice)
+
+
+def feed(settings: Settings) -> Finding:
+    """Whether the multicast feed can be sent from here, and how far its files are."""
+    import sqlite3
+
+    from cli.feed import line_plan_of
+    from cli.feed_check import cannot_send, file_states
+
+    if not settings.feed_enabled:
+        return Finding(OK, "feed", "none, as CROSSBOOK_FEED_ENABLED says")
+    trouble = cannot_send(line_plan_of(settings))
+    if trouble:
+        advice = "set CROSSBOOK_FEED_INTERFACE to an address or interface of this machine"
+        return Finding(WARN, "feed", trouble, advice)
+    try:
+        told = file_states(settings)
+    except sqlite3.Error as error:
+        return Finding(FAIL, "feed", f"{settings.feeds}: {error}", "delete it: it is made again")
+    found = "; ".join(told) or "nothing published yet"
+    return Finding(OK, "feed", f"{found}; by {settings.feed_interface}")
 
 
 def topics(settings: Settings) -> Finding:

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from cli.feed_check import end_sessions
 from cli.run_state import AlreadyRunningError, RunFolder
 from cli.servers import EmbeddedPostgres, EmbeddedRedis
 from cli.settings import Settings
@@ -62,6 +63,7 @@ def delete(settings: Settings) -> None:
     folder.run_dir.mkdir(parents=True, exist_ok=True)
     with folder.lock():
         postgres = _stop_servers(settings, folder)
+        end_sessions(settings)
         for entry in [*_entries(settings, folder), postgres]:
             if entry.is_dir():
                 shutil.rmtree(entry)

@@ -97,21 +97,8 @@ class _Channel:
             self._socket = None
 
     def _connect(self) -> socket.socket:
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, self._plan.ttl)
-            made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-            made.setsockopt(
-                socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface_option(self._plan.interface)
-            )
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SO_SNDTIMEO_VALUE)
-            made.connect(self._address)
-        except BaseException:
-            made.close()
-            raise
-        self._socket = made
-        return made
+        self._socket = open_socket(self._plan, self._address)
+        return self._socket
 
     def _say(self, error: OSError) -> None:
         if not isinstance(error, BlockingIOError):
@@ -119,6 +106,23 @@ class _Channel:
         if time.monotonic() - self._said_at > SAY_EVERY_S:
             self._said_at = time.monotonic()
             log.warning("line %s cannot send to %s: %s", self._line.name, self._address, error)
+
+
+def open_socket(plan: LinePlan, address: tuple[str, int]) -> socket.socket:
+    """A socket whose `send` sends to a group. Raises OSError where this machine cannot."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, plan.ttl)
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        interface = interface_option(plan.interface)
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SO_SNDTIMEO_VALUE)
+        made.connect(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def interface_option(interface: str) -> bytes:

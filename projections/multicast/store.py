@@ -264,6 +264,19 @@ class FeedStore:
         return True
 
 
+def look(path: Path) -> tuple[bytes, int, int]:
+    """(session, position, next sequence) of a file, which is not changed; session empty where it
+    holds nothing. Raises sqlite3.Error.
+    """
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+    with contextlib.closing(connection):
+        last = connection.execute(
+            "SELECT value, position, next_sequence FROM marks, names WHERE name = 'session'"
+            " ORDER BY position DESC LIMIT 1"
+        ).fetchone()
+    return last if last is not None else (b"", 0, 1)
+
+
 @contextlib.contextmanager
 def _transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
     connection.execute(begin)
