@@ -87,6 +87,11 @@ class Exchange:
         """A client with that key."""
         return Crossbook(self.url, api_key=self.key(account))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the exchange was started with: other commands look at the same folder with it."""
+        return dict(self._environment)
+
     def kill_api(self) -> None:
         """Kill the API process; the supervisor starts another on the same port."""
         process = self.run.running().roles["api"].process()

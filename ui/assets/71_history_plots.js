@@ -31,7 +31,7 @@
     const layout = CB.chartLayout({
       uirevision: `${history.symbol} ${history.since} ${history.until}`, dragmode: "pan", hovermode: "x", bargap: 0.3,
       margin: {l: 10, r: 62, t: 8, b: 36},
-      xaxis: CB.axis({type: "date", anchor: "y2", fixedrange: false, rangeslider: {visible: false}, nticks: 9,
+      xaxis: CB.axis({type: "date", anchor: "free", position: 0, fixedrange: false, rangeslider: {visible: false}, nticks: 9,
         range: [new Date(Math.floor(history.since / length) * length - length / 2), new Date(history.until + length / 2)]}),
       yaxis: CB.axis({side: "right", domain: [0.24, 1], nticks: 7, tickformat: `,.${instrument.decimals}f`}),
       yaxis2: CB.axis({side: "right", domain: [0, 0.18], nticks: 3, rangemode: "tozero", showgrid: false, tickformat: "~s"}),
