@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from datetime import datetime
 from typing import Any, Final
 
 import dash
@@ -15,8 +16,8 @@ import polars as pl
 from dash import Input, Output, dcc, no_update
 
 from crossbook_client import AsyncCrossbook, CrossbookError
-from crossbook_client.calls import Call, json_body
-from ui.pages.history_metrics import fields_of
+from crossbook_client.calls import Call, json_body, query_of
+from ui.pages.history_metrics import METRICS, fields_of
 
 ROWS_MAX: Final = 200_000
 PAGE_ROWS: Final = 500
@@ -82,7 +83,30 @@ async def rows_of(exchange: AsyncCrossbook, wanted: Row) -> tuple[list[Row], boo
         variables = {name: wanted.get(name) for name in ("symbol", "since", "until")}
         answer = await ask(exchange, CANDLES, {**variables, "interval": wanted["candles"]})
         return answer["candles"], False
-    raise ExportRefusedError(f"there is no table {dataset}")
+    return await analytics(exchange, wanted), False
+
+
+async def analytics(exchange: AsyncCrossbook, wanted: Row) -> list[Row]:
+    """The rows of an analytic, as the API has them: prices in price ticks, times in ns."""
+    metric = next((each for each in METRICS if each.name == wanted["dataset"]), None)
+    if metric is None:
+        raise ExportRefusedError(f"there is no table {wanted['dataset']}")
+    query = query_of(
+        symbol=None if metric.whole else wanted["symbol"],
+        interval=wanted["interval"],
+        **{"from": nanoseconds(wanted["since"]), "to": nanoseconds(wanted["until"])},
+    )
+    call: Call[Row] = Call("GET", f"/v1/analytics/{metric.source or metric.name}", dict, query)
+    rows: list[Row] = (await exchange.run(call))["rows"]
+    return rows
+
+
+def nanoseconds(time: str) -> int:
+    """RFC 3339 as nanoseconds since 1970. Raises ExportRefusedError."""
+    try:
+        return round(datetime.fromisoformat(time).timestamp() * 1_000) * 1_000_000
+    except ValueError as error:
+        raise ExportRefusedError(f"no time: {time}") from error
 
 
 def frame_of(rows: list[Row], dataset: str) -> pl.DataFrame:

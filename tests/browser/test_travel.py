@@ -75,10 +75,15 @@ def tape(exchange: Exchange) -> Tape:
 def shown(page: Page) -> tuple[Levels, Levels]:
     """The book on screen."""
     rows = page.evaluate(
-        """() => [...document.querySelectorAll('#travel-book .ag-center-cols-container .ag-row')]
-            .sort((one, other) => one.getAttribute('row-index') - other.getAttribute('row-index'))
-            .map((row) => Object.fromEntries([...row.querySelectorAll('.ag-cell')].map(
-                (cell) => [cell.getAttribute('col-id'), cell.innerText.trim().replaceAll(',', '')])))"""
+        """() => {
+          const rows = document.querySelectorAll('#travel-book .ag-center-cols-container .ag-row');
+          const place = (row) => Number(row.getAttribute('row-index'));
+          const text = (cell) => cell.innerText.trim().replaceAll(',', '');
+          const cells = (row) => [...row.querySelectorAll('.ag-cell')].map(
+            (cell) => [cell.getAttribute('col-id'), text(cell)]);
+          return [...rows].sort((one, other) => place(one) - place(other))
+            .map((row) => Object.fromEntries(cells(row)));
+        }"""
     )
     bids = [
         (row["bid"], int(row["bidQuantity"]), int(row["bidCount"])) for row in rows if row["bid"]

@@ -151,6 +151,13 @@
       return INTERVALS[this.interval];
     }
 
+    /** The chosen interval and the next longer ones, `count` in all, that fit the range twice. */
+    intervalsFrom(count) {
+      const names = Object.keys(INTERVALS);
+      const longer = names.slice(names.indexOf(this.interval)).filter((name) => INTERVALS[name] * 2000 <= this.until - this.since);
+      return longer.length ? longer.slice(0, count) : [this.interval];
+    }
+
     // --- asking ---
 
     async load() {

@@ -137,13 +137,37 @@
 
   CB.historyPlots = {candles, Metric};
 
+  const MOVERS = 16;
+
+  /** A row of the API: times in ms, prices in dollars, without the units in their names. */
+  function rowOf(raw) {
+    const row = {};
+    for (const [name, value] of Object.entries(raw)) {
+      if (name === "begins_ns") row.begins = new Date(Number(BigInt(value) / 1000000n)).toISOString();
+      else if (name.endsWith("_ticks")) row[name.slice(0, -6)] = value === null ? null : Number(value) / F.TICKS;
+      else row[name] = value;
+    }
+    if (typeof row.change === "number") row.change_percent = row.change * 100;
+    if (typeof row.volatility === "number") row.volatility_percent = row.volatility * 100;
+    return row;
+  }
+
+  async function ask(history, name, symbol, interval) {
+    const query = new URLSearchParams({from: `${history.since}000000`, to: `${history.until}000000`, interval});
+    if (symbol) query.set("symbol", symbol);
+    const answer = await CB.api.ask("GET", `/v1/analytics/${name}?${query}`, undefined, {key: ""});
+    return answer.rows.map(rowOf);
+  }
+
   /** The rows of one analytic over the range of the page. */
   CB.analytics = async function (metric, history) {
-    const query = new URLSearchParams({
-      since: new Date(history.since).toISOString(), until: new Date(history.until).toISOString(), interval: history.interval,
-    });
-    if (!metric.whole) query.set("symbol", history.symbol);
-    return (await CB.api.ask("GET", `/v1/analytics/${metric.name}?${query}`, undefined, {key: ""})).rows;
+    if (metric.name === "volatility") {
+      const lengths = history.intervalsFrom(3);
+      const found = await Promise.all(lengths.map((every) => ask(history, "volatility", history.symbol, every)));
+      return found.flatMap((rows, at) => rows.map((row) => ({every: lengths[at], ...row})));
+    }
+    const rows = await ask(history, metric.source || metric.name, metric.whole ? null : history.symbol, history.interval);
+    return metric.name === "movers" ? rows.filter((row) => row.change).slice(0, MOVERS).reverse() : rows;
   };
 
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});

@@ -3,11 +3,11 @@
 (function (CB) {
   "use strict";
   const F = CB.format;
-  const STEPS_A_PAGE = 500;
-  const BEFORE = 250; // events before a moment that are loaded with it
+  const STEPS_A_PAGE = 50; // what the limit of one answer's values allows (docs/graphql.md)
+  const BEFORE = 120; // events before a moment that are loaded with it
   const STEPS_MAX = 4000;
-  const DEPTH = 1000;
-  const ORDERS = 500;
+  const DEPTH = 400;
+  const ORDERS = 500; // of each side
 
   const STEPS = `after sequence newest hasMore
     steps {
@@ -63,7 +63,6 @@
         this.queues[order.side].set(ticks, [...queue, {orderId: order.orderId, quantity: order.quantity}]);
         if (order.own) this.own.add(order.orderId);
       }
-      this.ordersCut = book.orders.length >= ORDERS;
       this.state = book.state;
       this.last = book.lastTrade ? {...book.lastTrade, ticks: F.ticksOf(book.lastTrade.price)} : null;
       this.steps = [];

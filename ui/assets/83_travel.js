@@ -5,7 +5,7 @@
   const TICK_MS = 50;
   const DRAW_MS = 100;
   const DRAG_MS = 140;
-  const AHEAD = 200; // steps that are loaded ahead of what is played
+  const AHEAD = 120; // steps that are loaded ahead of what is played
   const PARTS = 1000; // of the overview's width
 
   class Travel {
@@ -252,7 +252,9 @@
       if (!past.hasMore && past.end >= this.newest) return;
       try {
         await past.more();
-        if (past === this.past) this.draw();
+        if (past !== this.past || this.gone) return;
+        this.draw();
+        this.ahead();
       } catch (problem) {
         this.pause();
         CB.notice("refused", "The next events could not be read", `${problem.message}. Press Play to ask again.`);

@@ -43,13 +43,193 @@ class Metric:
     series: tuple[Series, ...]
     fields: tuple[tuple[str, str, str], ...]
     whole: bool = False  # of all instruments, not of the chosen one
+    source: str = ""  # the metric of the API, where it has another name
 
     def told(self) -> dict[str, Any]:
         """What the scripts need of it."""
         return asdict(self)
 
 
-METRICS: Final[tuple[Metric, ...]] = ()
+BEGINS: Final = ("begins", "Begins", "time")
+VOLUME: Final = ("volume", "Shares", "quantity")
+
+METRICS: Final = (
+    Metric(
+        "vwap",
+        "VWAP",
+        "Volume-weighted average price of each interval",
+        "Σ price × quantity / Σ quantity of the interval's trades",
+        "begins",
+        "price",
+        (Series("vwap", "VWAP", "own"),),
+        (BEGINS, ("vwap", "VWAP", "price"), VOLUME),
+    ),
+    Metric(
+        "twap",
+        "TWAP",
+        "Time-weighted average price of each interval",
+        "Σ price × time / Σ time, each last price for as long as it was in force",
+        "begins",
+        "price",
+        (Series("twap", "TWAP", "accent"),),
+        (BEGINS, ("twap", "TWAP", "price")),
+    ),
+    Metric(
+        "quoted-spread",
+        "Quoted spread",
+        "Time-weighted quoted spread of each interval, in basis points",
+        "ask less bid, weighted by time, over the midpoint",
+        "begins",
+        "bps",
+        (Series("spread_bps", "quoted", "accent"),),
+        (BEGINS, ("spread", "Spread $", "price"), ("spread_bps", "Basis points", "bps")),
+    ),
+    Metric(
+        "effective-spread",
+        "Effective spread",
+        "Volume-weighted effective spread of each interval, in dollars",
+        "twice the distance of price and midpoint just before the trade, weighted by quantity",
+        "begins",
+        "price",
+        (Series("effective_spread", "effective", "down"),),
+        (BEGINS, ("effective_spread", "Spread $", "price"), VOLUME),
+    ),
+    Metric(
+        "realised-spread",
+        "Realised spread",
+        "Volume-weighted realised spread of each interval, in dollars",
+        "what the resting side kept, against the midpoint 5 s after the trade",
+        "begins",
+        "price",
+        (Series("realised_spread", "realised", "own"),),
+        (BEGINS, ("realised_spread", "Spread $", "price"), VOLUME),
+    ),
+    Metric(
+        "depth",
+        "Depth of the best 5 levels",
+        "Time-weighted depth of bids and asks in shares",
+        "shares on the best 5 levels of each side, weighted by time",
+        "begins",
+        "quantity",
+        (Series("bid_depth", "bids", "up"), Series("ask_depth", "asks", "down", "dash")),
+        (
+            BEGINS,
+            ("bid_depth", "Bids", "quantity"),
+            ("ask_depth", "Asks", "quantity"),
+            ("imbalance", "Imbalance", "ratio"),
+        ),
+    ),
+    Metric(
+        "imbalance",
+        "Imbalance",
+        "Imbalance of bids and asks, from −1 (all asks) to 1 (all bids)",
+        "(bids − asks) / (bids + asks) of the best 5 levels, weighted by time",
+        "begins",
+        "ratio",
+        (Series("imbalance", "imbalance", "up", kind="bar"),),
+        (BEGINS, ("imbalance", "Imbalance", "ratio")),
+        source="depth",
+    ),
+    Metric(
+        "order-to-trade",
+        "Order-to-trade ratio",
+        "Commands for each trade, by interval",
+        "(submits + replaces + cancels) / trades",
+        "begins",
+        "ratio",
+        (Series("order_to_trade", "commands a trade", "accent"),),
+        (
+            BEGINS,
+            ("order_to_trade", "Ratio", "ratio"),
+            ("submit_count", "Submits", "quantity"),
+            ("replace_count", "Replaces", "quantity"),
+            ("cancel_count", "Cancels", "quantity"),
+            ("trade_count", "Trades", "quantity"),
+        ),
+    ),
+    Metric(
+        "fill-rate",
+        "Fill rate",
+        "Share of the ordered quantity that executed, by interval of acceptance",
+        "Σ executed / Σ total quantity; and the share of orders that executed at all",
+        "begins",
+        "ratio",
+        (
+            Series("fill_rate", "of shares", "accent"),
+            Series("executed_share", "of orders", "down", "dash"),
+        ),
+        (
+            BEGINS,
+            ("fill_rate", "Of shares", "ratio"),
+            ("executed_share", "Of orders", "ratio"),
+            ("order_count", "Orders", "quantity"),
+        ),
+    ),
+    Metric(
+        "volatility",
+        "Realised volatility",
+        "Realised volatility of the range, at each length of an interval",
+        "√Σ ln(close / close before)², not annualised; for the interval chosen and longer ones",
+        "every",
+        "percent",
+        (Series("volatility_percent", "volatility", "accent", kind="bar"),),
+        (
+            ("every", "Interval", "text"),
+            ("volatility", "Volatility", "ratio"),
+            ("return_count", "Returns", "quantity"),
+        ),
+    ),
+    Metric(
+        "volume-profile",
+        "Volume profile",
+        "Shares traded at each price, bought and sold",
+        "shares by price: bought and sold by who took",
+        "price",
+        "quantity",
+        (
+            Series("bought", "bought", "up", kind="across"),
+            Series("sold", "sold", "down", kind="across"),
+        ),
+        (
+            ("price", "Price", "price"),
+            ("bought", "Bought", "quantity"),
+            ("sold", "Sold", "quantity"),
+            ("trade_count", "Trades", "quantity"),
+        ),
+    ),
+    Metric(
+        "activity",
+        "Activity",
+        "Shares bought and sold, by interval",
+        "shares by interval: bought and sold by who took",
+        "begins",
+        "quantity",
+        (Series("bought", "bought", "up", kind="bar"), Series("sold", "sold", "down", kind="bar")),
+        (
+            BEGINS,
+            ("trade_count", "Trades", "quantity"),
+            ("bought", "Bought", "quantity"),
+            ("sold", "Sold", "quantity"),
+        ),
+    ),
+    Metric(
+        "movers",
+        "Movers of all instruments",
+        "Change of the instruments that moved most in the range, in percent",
+        "(last − first) / first of the range",
+        "symbol",
+        "percent",
+        (Series("change_percent", "change", "up", kind="across"),),
+        (
+            ("symbol", "Symbol", "text"),
+            ("first", "First", "price"),
+            ("last", "Last", "price"),
+            ("change_percent", "Change", "percent"),
+            VOLUME,
+        ),
+        whole=True,
+    ),
+)
 
 TRADE_FIELDS: Final = (
     ("time", "Time", "time"),
