@@ -40,9 +40,22 @@ def _show_ladder(page: Page) -> None:
     page.locator("#ladder-armed").check(force=True)
 
 
+def _show_minutes(page: Page) -> None:
+    page.get_by_text("15m", exact=True).first.click()
+
+
+def _show_life(page: Page) -> None:
+    page.locator("#travel-trade-back").click()
+    page.locator("#travel-queue .ag-row").first.click()
+    page.locator("#travel-life .cb-life-event").first.wait_for()
+
+
 SHOTS = (
     Shot("market", "/ui/", "#watchlist .ag-row"),
     Shot("trade", f"/ui/trade?symbol={SYMBOL}", "#orders .ag-row", _show_ladder),
+    Shot("history", f"/ui/history?symbol={SYMBOL}", "#history-table .ag-row", _show_minutes),
+    Shot("travel", f"/ui/travel?symbol={SYMBOL}", "#travel-queue .ag-row", _show_life),
+    Shot("system", "/ui/system", '#stage-matcher[data-health="good"]'),
 )
 
 

@@ -57,6 +57,16 @@ SHORTCUTS: Final = (
             ("Shift + X", "cancel all orders of the symbol (asks first)"),
         ),
     ),
+    (
+        "Time travel",
+        (
+            ("Space", "play, pause"),
+            ("← →", "a step back, forward"),
+            ("[ ]", "to the trade before, the next trade"),
+            ("Home End", "to the first event, the newest"),
+        ),
+    ),
+    ("History", (("r", "ask again"),)),
 )  # fmt: skip
 
 

@@ -30,9 +30,12 @@
   const NEWEST = "query($symbol: String!) { book(symbol: $symbol, depth: 1) { sequence } }";
   const AT = "query($symbol: String!, $asOf: AsOf) { book(symbol: $symbol, depth: 1, asOf: $asOf) { sequence } }";
 
+  const EMPTY = {sequence: "0", position: null, state: null, tradingTime: null, bids: [], asks: [], lastTrade: null, orders: []};
+
   CB.pastAsk = {
     steps: (symbol, after) => CB.api.graphql(WINDOW, {symbol, after: String(after)}).then((data) => data.bookSteps),
-    book: (symbol, sequence) => CB.api.graphql(BOOK, {symbol, orders: ORDERS, asOf: {sequence: String(sequence)}}).then((data) => data.book),
+    /** The book after event `sequence`; before its first it is empty. */
+    book: async (symbol, sequence) => (sequence === 0 ? EMPTY : CB.api.graphql(BOOK, {symbol, orders: ORDERS, asOf: {sequence: String(sequence)}}).then((data) => data.book)),
     newest: (symbol) => CB.api.graphql(NEWEST, {symbol}).then((data) => Number(data.book.sequence)),
     at: (symbol, asOf) => CB.api.graphql(AT, {symbol, asOf}).then((data) => Number(data.book.sequence)),
   };
