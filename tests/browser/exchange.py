@@ -18,7 +18,7 @@ from cli.run_state import RunFolder
 from crossbook_client import Crossbook
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 40.0
+WAIT_S = 90.0
 SIMULATED = ("AAPL", "MSFT", "AMZN", "GOOGL", "META", "TSLA", "JPM", "XOM")
 RATE = 60
 
