@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cli.listen_display import (
+    PLAIN_COLUMNS,
     books_json,
     file_summary,
     line_of,
@@ -143,7 +144,7 @@ def read_file(path: Path, shown: Shown) -> bool:
         found = books_json(chosen, shown.depth)
         _print_json({"file": str(path), "messages": count, "misfits": len(misfits), "books": found})
     else:
-        console = Console()
+        console = Console(width=None if sys.stdout.isatty() else PLAIN_COLUMNS)
         console.print(table_of(None, chosen, 0.0))
         print("\n".join(file_summary(path, count, books, misfits)))
     return not misfits

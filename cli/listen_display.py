@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from crossbook_client.feed import FeedBook, FeedListener, FeedStatistics, ShardBooks, ShardFeed
@@ -15,17 +16,25 @@ from crossbook_client.models import Level
 
 ROWS_MAX: Final = 40
 SYMBOLS_A_LINE: Final = 3
+PLAIN_COLUMNS: Final = 120  # where there is no terminal to fit into
 
 
 def table_of(feed: FeedListener | None, books: Sequence[FeedBook], rate: float) -> Table:
     """The books' best levels, and what has been recovered so far."""
     caption = "" if feed is None else f"{rate:,.0f} messages/s; {recovered_text(feed.statistics)}"
     more = f"; {len(books) - ROWS_MAX} more symbols" if len(books) > ROWS_MAX else ""
-    table = Table(title="crossbook listen", title_justify="left", caption=caption + more)
-    table.add_column("symbol")
-    for name in ("bid quantity", "bid", "ask", "ask quantity", "last", "trades", "orders"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
+    table = Table(
+        title="crossbook listen",
+        title_justify="left",
+        caption=caption + more,
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("symbol", no_wrap=True)
+    for name in ("quantity", "bid", "ask", "quantity", "last", "trades"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for book in books[:ROWS_MAX]:
         bid, ask, last = book.best_bid, book.best_ask, book.last_trade
         table.add_row(
@@ -36,7 +45,6 @@ def table_of(feed: FeedListener | None, books: Sequence[FeedBook], rate: float) 
             f"{ask.quantity:,}" if ask else "",
             str(last.price) if last else "",
             f"{book.trade_count:,}",
-            f"{book.order_count:,}",
             book.trading_state,
         )
     return table
