@@ -31,6 +31,9 @@ def listen(
     snapshot: Annotated[
         str | None, typer.Option(help="HOST:PORT of the snapshot service, without an API.")
     ] = None,
+    session: Annotated[
+        str, typer.Option(help="Session to listen to, without an API; default: the first heard.")
+    ] = "",
     line: Annotated[str, typer.Option(help="A, B or both.")] = "both",
     interface: Annotated[
         str | None, typer.Option(help="Interface or its address; default: the one to the API.")
@@ -67,8 +70,10 @@ def listen(
     given = (url, group_a or group_b)
     if sum(one is not None for one in (*given, from_file)) > 1:
         _usage("--url, --group-a/--group-b and --from-file exclude each other")
-    if (rerequest or snapshot) and not (group_a or group_b):
-        _usage("--rerequest and --snapshot go with --group-a or --group-b")
+    if (rerequest or snapshot or session) and not (group_a or group_b):
+        _usage("--rerequest, --snapshot and --session go with --group-a or --group-b")
+    if len(session) > 10 or not session.isascii():
+        _usage(f"--session has at most ten ASCII characters; not {session!r}")
     if record is not None and from_file is not None:
         _usage("--record writes what is heard; there is nothing to record of a file")
     with told_in_a_line():
@@ -76,7 +81,7 @@ def listen(
             sound = read_file(from_file, shown)
         else:
             options = _options(
-                described=_described(group_a, group_b, rerequest, snapshot),
+                described=_described((group_a, group_b), session, rerequest, snapshot),
                 url=url,
                 data_dir=data_dir,
                 lines=_lines(line),
@@ -114,13 +119,16 @@ def _address(text: str, option: str) -> Address:
 
 
 def _described(
-    group_a: str | None, group_b: str | None, rerequest: str | None, snapshot: str | None
+    groups: tuple[str | None, str | None],
+    session: str,
+    rerequest: str | None,
+    snapshot: str | None,
 ) -> FeedShard | None:
     """The feed that the options describe, if they do."""
     from crossbook_client.feed import FeedShard, Line
 
     lines = []
-    for name, text in (("A", group_a), ("B", group_b)):
+    for name, text in zip("AB", groups, strict=True):
         if text is not None:
             place = _address(text, f"--group-{name.lower()}")
             lines.append(Line(name, place.host, place.port))
@@ -129,6 +137,7 @@ def _described(
     return FeedShard(
         0,
         lines,
+        session=session,
         rerequest=_address(rerequest, "--rerequest") if rerequest else None,
         snapshot=_address(snapshot, "--snapshot") if snapshot else None,
     )

@@ -119,7 +119,8 @@ def test_an_unrecovered_gap_is_told_and_fails(new_publisher: NewPublisher) -> No
             publisher.publish(100)
 
     threading.Thread(target=lose_some, daemon=True).start()
-    code, output, _ = ran("--group-a", f"{line.group}:{line.port}", "--duration", "3")
+    place = f"{line.group}:{line.port}"
+    code, output, _ = ran("--group-a", place, "--session", "TEST000001", "--duration", "3")
     assert code == 1
     assert "messages given up" in output
     assert "UNSOUND" in output or "MISSING" in output
@@ -149,7 +150,7 @@ def test_hearing_nothing_fails_and_says_where_to_look() -> None:
         (("--line", "C"), "--line is A, B or both; not 'C'"),
         (("--group-a", "239.1.1.1"), "--group-a is HOST:PORT; not '239.1.1.1'"),
         (("--url", "http://x", "--group-a", "239.1.1.1:5"), "exclude each other"),
-        (("--rerequest", "x:5"), "--rerequest and --snapshot go with"),
+        (("--rerequest", "x:5"), "--rerequest, --snapshot and --session go with"),
         (("--from-file", "x", "--record", "y"), "nothing to record of a file"),
     ],
 )

@@ -53,6 +53,7 @@ def _two_orders() -> ShardBooks:
         (itch.replaced(1, 0, 99, 12, 1, 5), "99 is not there"),
         (itch.replaced(1, 0, 10, 11, 1, 5), "11 replaces another and is there already"),
     ],
+    ids=lambda each: each if isinstance(each, str) else chr(each[0]),
 )
 def test_what_does_not_fit_changes_nothing_and_is_told(body: bytes, why: str) -> None:
     books = _two_orders()

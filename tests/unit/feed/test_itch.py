@@ -98,6 +98,7 @@ def _with(body: bytes, at: int, value: bytes) -> bytes:
         (itch.replaced(7, 6, 9, 10, 0, 11), "replaced by nothing"),
         (itch.stock_directory(7, 1, "AAPL", 0), "a round lot of 0"),
     ],
+    ids=lambda each: each if isinstance(each, str) else chr(each[0]),
 )
 def test_a_field_out_of_its_range_is_refused(body: bytes, why: str) -> None:
     with pytest.raises(UndecodableError):
