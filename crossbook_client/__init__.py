@@ -14,6 +14,7 @@ an `ApiError` with the reason code. Requests that are safe to send again are sen
 from crossbook_client.asynchronous import AsyncCrossbook
 from crossbook_client.calls import CancelCommand, Command, ReplaceCommand, SubmitCommand
 from crossbook_client.errors import ApiError, ConnectionLostError, CrossbookError
+from crossbook_client.graphql import GraphQLError
 from crossbook_client.models import (
     Account,
     AccountKey,
@@ -58,6 +59,7 @@ __all__ = [
     "CrossbookError",
     "Delta",
     "Deltas",
+    "GraphQLError",
     "Instrument",
     "Level",
     "Limits",

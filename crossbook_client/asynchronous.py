@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, TypeVar, overload
 
 import httpx
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
-from crossbook_client import admin_calls, calls, transport
+from crossbook_client import admin_calls, calls, graphql, stream_transport, transport
 from crossbook_client.calls import Call, Command, Price, ReplaceCommand, SubmitCommand
 from crossbook_client.errors import CrossbookError
 from crossbook_client.models import (
@@ -30,6 +32,7 @@ from crossbook_client.models import (
 from crossbook_client.retries import Retries
 
 T = TypeVar("T")
+SUBSCRIBE_WAIT_S = 15.0
 
 
 class AsyncCrossbook:
@@ -51,6 +54,7 @@ class AsyncCrossbook:
         self.retries = retries if retries is not None else Retries()
         self.resent = 0
         self.admin = AsyncAdmin(self)
+        self._url, self._api_key = url, api_key
         self._http = httpx.AsyncClient(**transport.options(url, api_key, timeout_s))
 
     async def __aenter__(self) -> AsyncCrossbook:
@@ -198,6 +202,52 @@ class AsyncCrossbook:
     async def instrument(self, symbol: str) -> Instrument:
         """One instrument."""
         return await self.run(calls.instrument(symbol))
+
+    @overload
+    async def graphql(
+        self, query: str, variables: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]: ...
+
+    @overload
+    async def graphql(
+        self, query: str, variables: Mapping[str, Any] | None = None, *, type: type[T]
+    ) -> T: ...
+
+    async def graphql(
+        self, query: str, variables: Mapping[str, Any] | None = None, *, type: Any = dict[str, Any]
+    ) -> Any:
+        """The data that a GraphQL query answers, as `type` (a dataclass, TypedDict or msgspec
+        Struct of the fields asked for). Raises GraphQLError."""
+        return await self.run(graphql.query(query, variables, type))
+
+    async def subscribe(
+        self,
+        subscription: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        type: Any = dict[str, Any],
+    ) -> AsyncGenerator[Any, None]:
+        """The messages of a GraphQL subscription, each as `type`, over a connection of its own,
+        until it is closed. Raises GraphQLError, and ConnectionLostError where the connection ends:
+        subscribe again with `since`."""
+        options = stream_transport.options(self._url, self._api_key, SUBSCRIBE_WAIT_S)
+        try:
+            async with connect(
+                graphql.subscription_url(self._url),
+                subprotocols=[Subprotocol(graphql.SUBPROTOCOL)],
+                **options,
+            ) as connection:
+                await connection.send(graphql.INIT)
+                async with asyncio.timeout(SUBSCRIBE_WAIT_S):
+                    await connection.recv()  # connection_ack
+                await connection.send(graphql.subscribe_message(subscription, variables))
+                while not (step := graphql.step_of(await connection.recv(), type)).ends:
+                    if step.says:
+                        await connection.send(step.says)
+                    elif step.has_result:
+                        yield step.result
+        except stream_transport.LOST as error:
+            raise graphql.lost_of(error) from error
 
 
 class AsyncAdmin:

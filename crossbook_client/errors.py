@@ -52,6 +52,17 @@ class ConnectionLostError(CrossbookError):
         self.sent = sent
 
 
+class _Extensions(msgspec.Struct):
+    code: str = ""
+
+
+class _GraphQLError(msgspec.Struct):
+    """A request that /graphql refuses as a whole is told in the shape of its answers."""
+
+    message: str = ""
+    extensions: _Extensions = msgspec.field(default_factory=_Extensions)
+
+
 class _Problem(msgspec.Struct):
     title: str = ""
     detail: str = ""
@@ -60,6 +71,7 @@ class _Problem(msgspec.Struct):
     order_id: str | None = None
     position: str | None = None
     request_id: str = ""
+    errors: list[_GraphQLError] = []
 
 
 def error_of(status: int, body: bytes, request_id: str, retry_after: str) -> ApiError:
@@ -68,10 +80,11 @@ def error_of(status: int, body: bytes, request_id: str, retry_after: str) -> Api
         problem = msgspec.json.decode(body, type=_Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
         problem = _Problem(title=f"HTTP {status}")
+    first = problem.errors[0] if problem.errors else _GraphQLError()
     return ApiError(
-        problem.reason or f"http_{status}",
+        problem.reason or first.extensions.code or f"http_{status}",
         status=status,
-        detail=problem.detail or problem.title,
+        detail=problem.detail or first.message or problem.title,
         request_id=problem.request_id or request_id,
         retry_after_s=float(retry_after) if retry_after.isdigit() else 0.0,
         refused_by=problem.refused_by,

@@ -19,14 +19,14 @@ PAUSE_S_MAX = 5.0
 LOST = (WebSocketException, OSError, TimeoutError)
 
 
-def stream_url(url: str) -> str:
-    """Where the stream of the exchange at this URL is. Raises ValueError where it is no URL of
-    one."""
+def stream_url(url: str, path: str = PATH) -> str:
+    """Where the stream, or another WebSocket, of the exchange at this URL is. Raises ValueError
+    where it is no URL of one."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or not parts.netloc:
         raise ValueError(f"{url!r} is no URL such as http://127.0.0.1:8000")
-    path = parts.path.rstrip("/") + PATH
-    return urlunsplit((SCHEMES[parts.scheme], parts.netloc, path, "", ""))
+    whole = parts.path.rstrip("/") + path
+    return urlunsplit((SCHEMES[parts.scheme], parts.netloc, whole, "", ""))
 
 
 def options(url: str, api_key: str | None, silence_s: float) -> dict[str, Any]:

@@ -48,7 +48,8 @@ class BookSnapshot:
     state: TradingState = strawberry.field(description="What the instrument allows.")
     bids: list[Level] = strawberry.field(description="Every level, best first.")
     asks: list[Level] = strawberry.field(description="Every level, best first.")
-    checksum: Checksum = strawberry.field(description="Of the book.")
+    # Null never, but of one type with a delta's, so that a query may name both alike.
+    checksum: Checksum | None = strawberry.field(description="Of the book.")
 
 
 @strawberry.type(

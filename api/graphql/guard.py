@@ -23,6 +23,8 @@ from api.graphql.settings import GraphQLLimits
 
 DOCUMENTS_KEPT: Final = 256
 DOCUMENT_KEPT_CHARACTERS_MAX: Final = 8_192
+DEEP: Final = "Syntax Error: Document is nested too deeply"
+MANY_TOKENS: Final = "Syntax Error: Document contains more t"
 NOTHING: Final = parse("{ __typename }")  # stands for a document that is refused unread
 
 
@@ -94,7 +96,9 @@ class Guard(SchemaExtension):
         except RecursionError:
             self._refusal = self._too_deep()
         except GraphQLSyntaxError as error:
-            if "more than" in error.message or "more that" in error.message:
+            if error.message.startswith(DEEP):
+                self._refusal = self._too_deep()
+            elif error.message.startswith(MANY_TOKENS):
                 detail = f"a document has at most {limits.tokens_max:,} tokens: ask in several"
                 self._refusal = refused("too_many_tokens", detail, status=400)
         return None

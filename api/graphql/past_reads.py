@@ -40,6 +40,7 @@ from projections.market_data.past import Moment, PastBook
 from projections.read_books import BookSnapshot
 
 ORDERS_MAX: Final = 1_000
+ORDERS_FIRST: Final = 100  # the default of `orders(first:)`
 LOOK_S: Final = 0.01
 
 
@@ -75,11 +76,11 @@ def _past(services: Services) -> Past:
 
 
 def _moment(entry: InstrumentEntry, as_of: AsOf, shards: int) -> Moment:
-    if as_of.sequence:
+    if isinstance(as_of.sequence, int):
         return Moment(sequence=as_of.sequence)
-    if as_of.time:
+    if isinstance(as_of.time, int):
         return Moment(time_ns=max(-NUMBER_MAX, min(NUMBER_MAX, as_of.time)))
-    if as_of.position:
+    if isinstance(as_of.position, str):
         positions = parse_positions(as_of.position, shards)
         if entry.shard not in positions:
             detail = f"{entry.symbol} is of shard {entry.shard}: give a position of it"
@@ -98,7 +99,7 @@ def _orders_asked(info: Ask) -> int:
             waiting += found.selections
         elif found.name == "orders":
             first = found.arguments.get("first")
-            most = max(most, 100 if first is None else first)
+            most = max(most, ORDERS_FIRST if first is None else int(first))  # a literal is text
     return bounded("first", most, ORDERS_MAX) if most else 0
 
 
