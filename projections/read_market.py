@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CandleRow:
-    """One candle: `begins_ns` since 1970; prices in ticks, `turnover` in ticks × shares."""
+    """One candle: `begins_ns` since 1970; prices in ticks, `turnover` in ticks × shares, as
+    text: it may pass 64 bits."""
 
     begins_ns: int
     open_ticks: int
@@ -36,7 +37,7 @@ class CandleRow:
     low_ticks: int
     close_ticks: int
     volume: int
-    turnover: int
+    turnover: str
     trade_count: int
     last_match_number: int
 
@@ -51,7 +52,7 @@ class DayRow:
     low_ticks: int
     close_ticks: int
     volume: int
-    turnover: int
+    turnover: str
     trade_count: int
     last_match_number: int
     previous_ticks: int | None
@@ -88,7 +89,7 @@ CANDLES: Final = """
         SELECT executed_at_ns / %(step_ns)s AS bucket, min(match_number) AS first_match,
             max(match_number) AS last_match, max(price_ticks) AS high_ticks,
             min(price_ticks) AS low_ticks, sum(quantity)::bigint AS volume,
-            sum(price_ticks * quantity)::bigint AS turnover, count(*) AS trade_count
+            sum(price_ticks::numeric * quantity)::text AS turnover, count(*) AS trade_count
         FROM trades
         WHERE instrument = %(instrument)s AND executed_at_ns >= %(from_ns)s
             AND executed_at_ns < %(until_ns)s
@@ -107,7 +108,7 @@ DAYS: Final = """
     FROM (
         SELECT instrument, min(match_number) AS first_match, max(match_number) AS last_match,
             max(price_ticks) AS high_ticks, min(price_ticks) AS low_ticks,
-            sum(quantity)::bigint AS volume, sum(price_ticks * quantity)::bigint AS turnover,
+            sum(quantity)::bigint AS volume, sum(price_ticks::numeric * quantity)::text AS turnover,
             count(*) AS trade_count
         FROM trades WHERE executed_at_ns >= %(from_ns)s GROUP BY instrument
     ) d

@@ -247,7 +247,7 @@ def candle_of(symbol: str, interval: Any, row: CandleRow) -> Candle:
         low=row.low_ticks,
         close=row.close_ticks,
         volume=row.volume,
-        turnover=row.turnover,
+        turnover=int(row.turnover),
         trade_count=row.trade_count,
         last_match_number=row.last_match_number,
     )
@@ -319,7 +319,7 @@ def day_of(entry: InstrumentEntry, row: DayRow | None, last: LastTrade | None, b
         last=last_ticks,
         previous_close=row.previous_ticks or entry.reference_price or row.open_ticks,
         volume=row.volume,
-        turnover=row.turnover,
+        turnover=int(row.turnover),
         trade_count=row.trade_count,
         last_match_number=row.last_match_number,
     )
