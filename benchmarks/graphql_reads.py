@@ -4,8 +4,9 @@ An embedded exchange of its own, as `crossbook up` starts it. First one reader a
 a time: a book of ten levels of each side over GraphQL and over REST. Then R orders/s (batches of
 500 commands, half of them submits) for S seconds without readers, and again beside N readers, each
 of which asks for a book over GraphQL `--asks` times a second over a connection of its own. The
-matcher's time in the engine is what it measures itself (`crossbook_matcher_apply_seconds` of `/metrics`, one
-observation a step), its p99 read off the histogram by linear interpolation within a bucket.
+matcher's time in the engine is what it measures itself (`crossbook_matcher_apply_seconds` of
+`/metrics`, one observation a step), its p99 read off the histogram by linear interpolation within a
+bucket.
 
 Prints one JSON line.
 """
