@@ -148,7 +148,7 @@
       },
     };
     for (const sink of ["redis", "postgres"]) stages[sink] = store(sink, shards, metrics, role("projections"));
-    stages.multicast = multicast(metrics, shards, status);
+    stages.multicast = multicast(metrics, status);
     stages.stream = stream(metrics, shards);
     return stages;
   };
@@ -179,18 +179,17 @@
     };
   }
 
-  function multicast(metrics, shards, status) {
-    const wanted = {sink: "multicast"};
+  /** The publisher of the feed. Where it runs apart, its own worker shows its metrics. */
+  function multicast(metrics, status) {
     const rate = metrics.rate("crossbook_feed_messages_total");
-    const place = metrics.now("crossbook_sink_position_batches", wanted);
-    const matched = shards.length ? sum(shards.map((shard) => CB.batchOf(shard.matched))) : metrics.now("crossbook_matcher_position_batches");
-    const there = rate !== null || place !== null || metrics.now("crossbook_feed_messages_total") !== null;
-    const lag = place === null || matched === null ? null : Math.max(0, matched - place);
-    const stopped = (metrics.now("crossbook_sink_stopped", wanted) || 0) > 0;
+    const lag = metrics.now("crossbook_feed_lag_batches");
+    const stopped = (metrics.now("crossbook_sink_stopped", {sink: "multicast"}) || 0) > 0;
+    const apart = status && status.mode === "distributed";
+    const there = lag !== null || metrics.now("crossbook_feed_messages_total") !== null;
     return {
-      health: stopped ? "bad" : !there ? (status && status.mode === "distributed" ? "unknown" : "off") : health(true, lag, 64),
-      rate, trend: metrics.history("crossbook_feed_messages_total").map((point) => point.rate),
-      figures: {rate: F.rate(rate), lag: lagText(lag), resent: F.quantity(metrics.now("crossbook_feed_resent_messages_total"))},
+      health: stopped ? "bad" : there ? health(true, lag, 64) : apart ? "unknown" : "off", rate,
+      trend: metrics.history("crossbook_feed_messages_total").map((point) => point.rate),
+      figures: {rate: F.rate(rate), lag: lagText(lag), resent: F.quantity(metrics.now("crossbook_feed_resent_messages_total") || 0)},
     };
   }
 

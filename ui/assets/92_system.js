@@ -200,8 +200,8 @@
         ["This tab: conflated, being too slow", F.quantity(feed.counts.conflated)],
         ["All streams: conflated snapshots", F.quantity(count("stream_conflated"))],
         ["All streams: cut off", F.quantity(count("stream_cut_off") || 0)],
-        ["Multicast: requests for what was missed", F.quantity(count("feed_requests"))],
-        ["Multicast: messages sent again", F.quantity(count("feed_resent_messages"))],
+        ["Multicast: requests for what was missed", F.quantity(count("feed_requests") || 0)],
+        ["Multicast: messages sent again", F.quantity(count("feed_resent_messages") || 0)],
         ["Sinks: steps that failed", F.quantity(count("sink_errors") || 0)],
       ];
       list.replaceChildren(...lines.map(([term, value]) => pair(term, value)));
