@@ -18,11 +18,11 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from crossbook_client import Crossbook
-from tests.browser.exchange import Exchange
+from tests.browser.exchange import WAIT_S, Exchange
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-SIZE = {"width": 1440, "height": 900}
-BYTES_MAX = 250_000
+SIZE = {"width": 1344, "height": 840}
+BYTES_MAX = 250 * 1024
 SYMBOL = "AAPL"
 
 
@@ -74,6 +74,7 @@ def trade_a_little(client: Crossbook) -> None:
 def take(browser: Browser, exchange: Exchange, shot: Shot, scheme: str, settle_s: float) -> Path:
     """One picture."""
     context = browser.new_context(viewport=SIZE, color_scheme=scheme)
+    context.set_default_timeout(WAIT_S * 1_000)
     page = context.new_page()
     key = exchange.key("demo")
     page.add_init_script(f"sessionStorage.setItem('crossbook.key', '{key}')")
