@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from cli.analyse_command import analyse
 from cli.api_command import api
+from cli.archive_command import archive
 from cli.audit_command import audit
 from cli.clock_command import app as clock_app
 from cli.cluster_command import app as cluster_app
@@ -331,6 +333,8 @@ def rebuild(
         print(f"{name}, shard {shard}: built again to position {position:,}")
 
 
+app.command()(archive)
+app.command()(analyse)
 app.command()(replay)
 app.command()(explain)
 app.command()(listen)
