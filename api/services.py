@@ -20,6 +20,7 @@ from commands.directory.application import Directory
 from commands.directory.view import DirectoryView
 from commands.protocols import Gateway, Progress
 from projections.multicast.register import FeedRegister
+from projections.read_analytics import AnalyticsReader
 from projections.read_books import BookReader
 from projections.read_history import HistoryReader
 from projections.read_market import MarketReader
@@ -98,6 +99,7 @@ class Services:
     graphql_settings: GraphQLSettings = field(default_factory=GraphQLSettings)
     lives: Lives | None = None
     past: Past | None = None
+    analytics: AnalyticsReader | None = None
     roles_up: Callable[[], Awaitable[dict[str, bool | None]]] = _only_this
     market: MarketReader = field(init=False)
     pages: PageReader = field(init=False)

@@ -49,7 +49,8 @@ def analyse(
     """
     from cli.main import EXIT_USAGE, fail, told_in_a_line
     from projections.analytics.from_postgres import TooMuchError
-    from projections.analytics.metrics import INTERVALS, Question
+    from projections.analytics.metrics import Question
+    from projections.analytics.names import INTERVALS
 
     if interval not in INTERVALS:
         fail(f"--interval is one of {', '.join(INTERVALS)}", EXIT_USAGE)

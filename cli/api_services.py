@@ -26,6 +26,7 @@ from commands.directory.application import Directory, DirectoryApplication
 from commands.directory.view import DirectoryView
 from commands.sequencer import Limits
 from projections.multicast.register import FeedRegister
+from projections.read_analytics import AnalyticsReader
 from projections.read_books import BookReader, BooksUnavailableError
 from projections.read_history import HistoryReader, HistoryUnavailableError
 from projections.snapshots import SnapshotStore
@@ -151,6 +152,7 @@ async def services_over(settings: Settings, parts: Parts) -> AsyncIterator[tuple
         directory_writes=parts.directory_writes,
         books=books,
         history=history,
+        analytics=AnalyticsReader(dsn, role=settings.postgres_reader_role),
         settings=api_settings_of(settings),
         rates=rates,
         hub=hub,

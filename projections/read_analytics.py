@@ -1,7 +1,7 @@
 """Analytics for the API: off the event loop, few at a time, bounded in range, rows and time.
 
-Guarantees: an answer holds up neither the loop nor the matcher: at most `CONCURRENT_MAX` are made at
-once and `WAITING_MAX` wait; each reads at most `ROWS_MAX` rows within `STATEMENT_TIMEOUT_MS` a
+Guarantees: an answer holds up neither the loop nor the matcher: at most `CONCURRENT_MAX` are made
+at once and `WAITING_MAX` wait; each reads at most `ROWS_MAX` rows within `STATEMENT_TIMEOUT_MS` a
 query, with the reader's rights.
 """
 
@@ -18,7 +18,7 @@ from projections.read_history import UNAVAILABLE, HistoryUnavailableError
 CONCURRENT_MAX: Final = 2
 WAITING_MAX: Final = 32
 ROWS_MAX: Final = 200_000
-INTERVALS_MAX: Final = 1_000
+INTERVALS_MAX: Final = 2_000
 RANGE_NS_MAX: Final = 31 * 86_400 * 10**9
 STATEMENT_TIMEOUT_MS: Final = 5_000
 

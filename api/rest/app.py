@@ -20,7 +20,7 @@ from api.metrics import metrics_route, own_page
 from api.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from api.rates.enforce import RateMiddleware
 from api.readiness import Readiness
-from api.rest import admin, audit, batch, feed, health, market, orders
+from api.rest import admin, analytics, audit, batch, feed, health, market, orders
 from api.rest.openapi import install_openapi
 from api.services import Services
 from api.stream.asyncapi import ASYNCAPI_PATH, asyncapi
@@ -82,7 +82,7 @@ def create_app(
         shards=services.settings.shards,
         lag_batches_max=services.settings.lag_batches_max,
     )
-    for module in (batch, orders, market, feed, admin, audit, health):
+    for module in (batch, orders, market, analytics, feed, admin, audit, health):
         # Flat, not included: a request then walks one table of routes, in this order.
         app.router.routes.extend(module.router.routes)
     stream = Stream(services.directory_view, services.hub, services.stream_settings)

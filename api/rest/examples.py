@@ -141,6 +141,21 @@ TRADES: Final = {
     ],
     "next_before": None,
 }
+ANALYTICS: Final = {
+    "metric": "vwap",
+    "symbol": "AAPL",
+    "from": "1795770000000000000",
+    "to": "1795770060000000000",
+    "interval": "1m",
+    "rows": [
+        {
+            "begins_ns": "1795770000000000000",
+            "vwap_ticks": 1_870_250.5,
+            "volume": 1_200,
+            "value": "2244300600",
+        }
+    ],
+}
 FEED: Final = {
     "shards": [
         {

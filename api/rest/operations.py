@@ -25,6 +25,7 @@ from api.rest.admin_shapes import (
     ListingBody,
     NewKeyAnswer,
 )
+from api.rest.analytics import AnalyticsAnswer
 from api.rest.answers import BatchAnswer, CommandAnswer, MassCancelAnswer, OrderAnswer
 from api.rest.audit import AuditAnswer
 from api.rest.batch import Batch
@@ -42,6 +43,7 @@ from api.rest.orders import ReplaceBody
 from api.rest.orders_read import OrdersAnswer
 from api.rest.problems import (
     ACCOUNT_CHANGE,
+    ANALYTICS,
     BOOK_READ,
     CANCEL,
     DIRECTORY_CHANGE,
@@ -164,6 +166,9 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/v1/trades/{symbol}"): Operation(
         MARKET_DATA, {200: (TradesInfo, example.TRADES)}, reasons=TRADES_READ
+    ),
+    ("GET", "/v1/analytics/{metric}"): Operation(
+        MARKET_DATA, {200: (AnalyticsAnswer, example.ANALYTICS)}, reasons=ANALYTICS
     ),
     ("GET", "/v1/feed"): Operation(MARKET_DATA, {200: (FeedAnswer, example.FEED)}, reasons=FEED),
     ("GET", "/v1/feed/{shard}/messages"): Operation(

@@ -78,6 +78,8 @@ DETAILS: Final[dict[str, tuple[int, str]]] = {
     "behind": (503, "the history has not come to position 0-123 yet; try again"),
     "books_unavailable": (503, "the books cannot be read now; try again"),
     "history_unavailable": (503, "the history cannot be read now; try again"),
+    "invalid_range": (422, "a range is of at most 31 days"),
+    "busy": (503, "too many questions wait: ask again later"),
     "unknown_shard": (404, "this shard is not published now"),
     "too_old": (410, "this sequence is no longer kept: begin with a snapshot"),
     "beyond_the_end": (416, "this sequence is beyond the next one"),
@@ -116,6 +118,14 @@ BOOK_READ: Final = (
     "books_unavailable",
 )
 TRADES_READ: Final = (*NAMED, *HISTORY_READ)
+ANALYTICS: Final = (
+    *NAMED,
+    "invalid_parameter",
+    "symbol_required",
+    "invalid_range",
+    "busy",
+    "history_unavailable",
+)
 FEED: Final = ("no_feed", "feed_unavailable")
 FEED_MESSAGES: Final = (*FEED, "invalid_parameter", "unknown_shard", "too_old", "beyond_the_end")
 ORDER_READ: Final = (

@@ -13,17 +13,8 @@ from typing import Final, Protocol
 import polars as pl
 
 from projections.analytics import orders, quotes, trades
+from projections.analytics.names import NS
 
-NS: Final = 1_000_000_000
-INTERVALS: Final = {
-    "1m": 60 * NS,
-    "5m": 300 * NS,
-    "15m": 900 * NS,
-    "30m": 1_800 * NS,
-    "1h": 3_600 * NS,
-    "4h": 14_400 * NS,
-    "1d": 86_400 * NS,
-}
 INTERVALS_MAX: Final = 50_000
 REALISED_AFTER_NS: Final = 5 * NS
 PROFILE_BUCKET_TICKS: Final = 100
