@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from crossbook_client import Trade
 from tests.browser.conftest import OpenPage
 from tests.browser.exchange import Exchange
+from ui.pages.history_metrics import METRICS
 
 
 def trade(exchange: Exchange, symbol: str, prices: tuple[str, ...], quantity: int) -> None:
@@ -82,3 +83,14 @@ def exported(page: Page, kind: str) -> Path:
         page.click(f"#export-{kind}")
     assert download.value.suggested_filename.endswith(f".{kind}")
     return Path(download.value.path())
+
+
+def test_every_analytic_is_a_plot_with_a_table(open_page: OpenPage, exchange: Exchange) -> None:
+    page = open_page("/ui/history?symbol=AAPL")
+    for metric in METRICS:
+        expect(page.locator(f"#metric-{metric.name}-empty")).to_be_hidden()
+    page.locator('[data-dataset="volume-profile"]').click()
+    expect(page.locator("#history-table .ag-header")).to_contain_text("Bought")
+    expect(page.locator("#history-table .ag-row").first).to_be_visible()
+    profile = pl.read_parquet(exported(page, "parquet"))
+    assert profile["volume"].sum() == profile["bought"].sum() + profile["sold"].sum() > 0

@@ -13,7 +13,7 @@
   function candles(history) {
     const list = history.candles;
     const {instrument} = history;
-    if (!instrument) return null;
+    if (!instrument || !list.length) return null;
     const colours = CB.palette();
     const times = list.map((candle) => new Date(candle.begins));
     const numbers = (field) => list.map((candle) => Number(candle[field]));
