@@ -21,7 +21,7 @@
     const line = (colour, fill) => ({line: {color: colour, width: 1}, fillcolor: fill});
     const length = history.intervalSeconds * 1000;
     const data = [
-      {type: "bar", x: times, y: numbers("volume"), yaxis: "y2", name: "shares", opacity: 0.55, hovertemplate: "%{y:,} shares<extra></extra>",
+      {type: "bar", x: times, y: numbers("volume"), width: length * 0.7, yaxis: "y2", name: "shares", opacity: 0.55, hovertemplate: "%{y:,} shares<extra></extra>",
         marker: {color: up.map((rises) => (rises ? colours.up : colours.down)), line: {width: 0}}},
       {type: "candlestick", x: times, open: numbers("open"), high: numbers("high"), low: numbers("low"), close: numbers("close"),
         increasing: line(colours.up, colours.panel), decreasing: line(colours.down, colours.down), name: history.symbol, whiskerwidth: 0},
@@ -97,6 +97,7 @@
       const across = metric.series[0].kind === "across";
       const x = rows.map((row) => (timed ? new Date(row[metric.x]) : row[metric.x]));
       const data = metric.series.map((series) => trace(series, x, rows.map((row) => number(row[series.field])), metric, colours));
+      if (timed) data.filter((each) => each.type === "bar").forEach((each) => (each.width = this.history.intervalSeconds * 800));
       const value = {nticks: 5, tickformat: TICKS[metric.format], ticksuffix: UNITS[metric.format] === "%" ? "%" : ""};
       const many = metric.series.length > 1;
       const base = {
@@ -114,7 +115,7 @@
     }
   }
 
-  const CATEGORY = {symbol: {type: "category"}, price: {tickformat: ",.2f"}};
+  const CATEGORY = {symbol: {type: "category", nticks: 20}, price: {tickformat: ",.2f"}};
 
   function trace(series, x, y, metric, colours) {
     const hover = `${series.name} %{${series.kind === "across" ? "x" : "y"}:${HOVERS[metric.format]}}${UNITS[metric.format] || ""}<extra></extra>`;

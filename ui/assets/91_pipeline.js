@@ -153,7 +153,7 @@
     return stages;
   };
 
-  const lagText = (lag) => (lag === null ? "–" : lag === 0 ? "none" : `${F.quantity(lag)} batches`);
+  const lagText = (lag) => (lag === null ? "–" : lag === 0 ? "none" : `${F.quantity(lag)} ${lag === 1 ? "batch" : "batches"}`);
 
   function ends(shards, field) {
     return shards.length ? F.quantity(sum(shards.map((shard) => CB.batchOf(shard[field])))) : "–";

@@ -125,7 +125,7 @@
       const rows = [];
       const add = (shard, stage, values) => rows.push({key: `${shard.shard} ${stage}`, stage, shard: shard.shard, verified: "", ...values});
       for (const shard of this.status.shards) {
-        add(shard, "Command log", {position: CB.batchOf(shard.written), lag: null, rate: null, ...word(true, 0)});
+        add(shard, "Commands", {position: CB.batchOf(shard.written), lag: null, rate: null, ...word(true, 0)});
         add(shard, "Matcher", {
           position: CB.batchOf(shard.matched), lag: shard.lagBatches, rate: shard.batchesPerSecond,
           ...word(matching ? matching.up : null, shard.lagBatches),

@@ -72,10 +72,10 @@ SINKS: Final = (
 )  # fmt: skip
 
 STAGE_COLUMNS: Final = (
-    column("stage", "Stage", width=126, cellClass="cb-symbol"),
+    column("stage", "Stage", width=122, cellClass="cb-symbol"),
     number("shard", "Shard", width=58),
-    number("position", "Position", width=92),
-    number("lag", "Lag", width=62, headerTooltip="batches behind the stage before it"),
+    number("position", "Position", width=80),
+    number("lag", "Lag", width=46, headerTooltip="batches behind the stage before it"),
     number("rate", "Batches/s", "cbRate", width=84),
     column(
         "health",
@@ -83,7 +83,12 @@ STAGE_COLUMNS: Final = (
         width=96,
         cellClassRules={"cb-ok": "data.good === true", "cb-warn": "data.good === false"},
     ),
-    column("verified", "Agrees with the log at", width=176),
+    column(
+        "verified",
+        "Agrees to",
+        width=126,
+        headerTooltip="the batch to which its running hash is the log's",
+    ),
 )
 REJECT_COLUMNS: Final = (
     column(
