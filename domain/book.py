@@ -1,11 +1,12 @@
-"""All books of a shard: orders, price levels and the lists that tie them, in flat pools.
+"""All books of a shard: orders, levels, pages of prices and the lists that tie them, in flat pools.
 
-An order and a level are each one 64-byte row of a `vec[i64]`, one cache line; a link is a row
-number. Rows are used again, so memory follows the live orders and levels. docs/engine.md draws the
-layout.
+An order, a level and a page are each one 64-byte row of a `vec[i64]`, one cache line; a link is a
+row number. Rows are used again, so memory follows the live orders and levels. docs/engine.md draws
+the layout.
 
-Guarantees: a side's levels that hold orders are in one list, best first; an emptied level keeps its
-row for a bounded while, and at least until its command is told; the index knows every level's row.
+Guarantees: a side's levels that hold orders are in one list, best first; their pages know them by
+bits, and the index knows their pages; an emptied level keeps its row until its command is told, an
+emptied page for a bounded while.
 """
 
 from __future__ import annotations
@@ -25,16 +26,21 @@ from domain.rows import (
     EXECUTED,
     FIRST_ORDER,
     HEAD,
+    INDEXED,
     INSTRUMENT_ROW,
     LAST_ORDER,
     LEAVES,
     LEVEL,
+    LEVEL_ROWS,
     LINKS,
     NEXT,
     NIL,
     OPEN_ORDERS,
+    PAGE,
+    PAGE_BITS,
     PREVIOUS,
     PRICE_ACCOUNT,
+    PRICES,
     ROW,
     SEQUENCE,
     TAIL,
@@ -43,12 +49,13 @@ from domain.rows import (
     TOUCHED,
     WAITING,
 )
-from domain.tables import ABSENT, LOW, PriceIndex, RowMap, zeros
+from domain.tables import ABSENT, LOW, PageIndex, RowMap, highest_bit, lowest_bit, zeros
 
 LAST: Final = -1  # of a list whose links are row + 1
 ROWS_GROWN: Final = 64
-WAITING_LEVELS_MIN: Final = 4096
+WAITING_PAGES_MIN: Final = 8192
 STEPS_FROM_TOP_MAX: Final = 8
+PRICE_MASK: Final = 7  # of a price's step: its place in its page
 
 
 @final
@@ -67,15 +74,17 @@ class Books:
         self.order_count: i64 = 0
         self.levels: vec[i64] = zeros(0)
         self.free_level: i64 = NIL
-        # Empty levels keep their rows for a while: prices come and go. The oldest is first.
+        self.pages: vec[i64] = zeros(0)
+        self.free_page: i64 = NIL
+        # Empty pages keep their rows for a while: prices come and go. The oldest is first.
         self.first_waiting: i64 = NIL
         self.last_waiting: i64 = NIL
         self.waiting_count: i64 = 0
         self.instruments: vec[i64] = zeros(INSTRUMENT_ROW)
         self.accounts: vec[i64] = zeros(ROW)
         self.by_id: RowMap = RowMap(3)
-        self.by_price: RowMap = RowMap(0, seed)
-        self.index: PriceIndex = PriceIndex(seed)
+        self.by_page: RowMap = RowMap(2, seed)
+        self.index: PageIndex = PageIndex(seed)
         self.client_ids: ClientIds = ClientIds(salt)
         self.first_touched: i64 = NIL
         self.last_touched: i64 = NIL
@@ -86,17 +95,17 @@ class Books:
         self.born_id: i64 = 0  # the order id that the command at work gives to a new order
 
     def reserve(self) -> None:
-        """Make room for what one command may need: an order and a level."""
+        """Make room for what one command may need: an order, a level and a page."""
         if self.free_order == NIL:
-            row: i64 = len(self.orders)
-            for _ in range(ROWS_GROWN * ROW):
-                self.orders = append(self.orders, 0)
-            self.free_order = _chain(self.orders, row, NEXT)
+            self.orders, self.free_order = _grown(self.orders, NEXT)
         if self.free_level == NIL:
-            level: i64 = len(self.levels)
-            for _ in range(ROWS_GROWN * ROW):
-                self.levels = append(self.levels, 0)
-            self.free_level = _chain(self.levels, level, LINKS)
+            self.levels, self.free_level = _grown(self.levels, LINKS)
+            level = self.free_level
+            while level != NIL:
+                self.levels[level + TAIL] = NIL
+                level = self.levels[level + LINKS]
+        if self.free_page == NIL:
+            self.pages, self.free_page = _grown(self.pages, LEVEL_ROWS)
 
     # --- orders -----------------------------------------------------------------------------------
 
@@ -152,9 +161,21 @@ class Books:
         self, orders: vec[i64], levels: vec[i64], row: i64, side_id: i64, price: i64
     ) -> None:
         """Put an order that is on no level at the end of a level's queue."""
-        level = self.by_price.get((side_id << 32) | price, levels)
-        if level == ABSENT:
-            level = self._new_level(levels, side_id, price)
+        pages = self.pages
+        step = price // self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
+        key = (side_id << 32) | (step >> PAGE_BITS)
+        page = self.by_page.get(key, pages)
+        if page == ABSENT:
+            page = self._new_page(pages, key)
+        place = step & PRICE_MASK
+        level = level_at(pages, page, place)
+        if level == NIL:
+            level = self.free_level
+            assert level != NIL, "reserve was called"
+            self.free_level = levels[level + LINKS]
+            levels[level] = price | (side_id << 32)
+            levels[level + PAGE] = page | (place << 32)
+            pages[page + LEVEL_ROWS + (place >> 1)] |= (level + 1) << ((place & 1) << 5)
         tail = levels[level + TAIL]
         orders[row + PRICE_ACCOUNT] = price | ((orders[row + PRICE_ACCOUNT] >> 32) << 32)
         orders[row + LEVEL] = level | ((orders[row + LEVEL] >> 32) << 32)
@@ -163,7 +184,7 @@ class Books:
         count = levels[level + COUNT]
         if count == 0:
             levels[level + HEAD] = row
-            self._show(levels, level, side_id, price)
+            self._show(levels, level, side_id)
         else:
             orders[tail + NEXT] = row
         levels[level + TAIL] = row
@@ -262,87 +283,100 @@ class Books:
 
     # --- levels -----------------------------------------------------------------------------------
 
-    def _new_level(self, levels: vec[i64], side_id: i64, price: i64) -> i64:
-        level = self.free_level
-        assert level != NIL, "reserve was called"
-        self.free_level = levels[level + LINKS]
-        key = price | (side_id << 32)
-        levels[level] = key
-        levels[level + TOTAL] = 0
-        levels[level + COUNT] = 0
-        levels[level + HEAD] = NIL
-        levels[level + TAIL] = NIL
-        levels[level + TOUCHED] = 0
-        levels[level + WAITING] = 0
-        levels[level + LINKS] = 0
-        self.by_price.put(key, level)
-        self.index.add(side_id, price // self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK])
-        return level
+    def _new_page(self, pages: vec[i64], key: i64) -> i64:
+        page = self.free_page
+        assert page != NIL, "reserve was called"
+        self.free_page = pages[page + LEVEL_ROWS]
+        pages[page] = key
+        pages[page + LEVEL_ROWS] = 0
+        self.by_page.put(key, page)
+        return page
 
     def _free_level(self, levels: vec[i64], level: i64) -> None:
-        """Give up the row of an empty level."""
-        key = levels[level]
-        side_id = key >> 32
-        tick = self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
-        self.index.discard(side_id, (key & LOW) // tick)
-        self.by_price.remove(key, level)
+        """Give up the row of an empty level; what else it holds is as a new one has it. Its page
+        waits where it was the last.
+        """
+        pages = self.pages
+        page = levels[level + PAGE] & LOW
+        place = levels[level + PAGE] >> 32
+        links_at = page + LEVEL_ROWS + (place >> 1)
+        links = pages[links_at]
+        pages[links_at] = (links >> 32) << 32 if place & 1 == 0 else links & LOW
         levels[level] = 0
         levels[level + LINKS] = self.free_level
         self.free_level = level
+        if pages[page + PRICES] == 0 and pages[page + WAITING] == 0:
+            self._retire(pages, page)
 
-    def _show(self, levels: vec[i64], level: i64, side_id: i64, price: i64) -> None:
-        """The first order came to a level: put it on its side's list, best first."""
+    def _show(self, levels: vec[i64], level: i64, side_id: i64) -> None:
+        """The first order came to a level: put it on its side's list, best first, and tell its page
+        and the index.
+        """
         instruments = self.instruments
         at = (side_id >> 1) * INSTRUMENT_ROW + BEST_BID + (side_id & 1)
         best = instruments[at]
         sign: i64 = 1 - ((side_id & 1) << 1)  # a better price is a higher bid or a lower ask
-        if best == NIL or sign * price > sign * (levels[best] & LOW):
+        if best == NIL or sign * levels[level] > sign * levels[best]:
             instruments[at] = level
             levels[level + LINKS] = (best + 1) << 32
             worse = best
         else:
-            better = self._better(levels, level, best, side_id, sign)
+            better = self._better(levels, level, best, sign)
             worse = (levels[better + LINKS] >> 32) - 1
             levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((level + 1) << 32)
             levels[level + LINKS] = (better + 1) | ((worse + 1) << 32)
         if worse != NIL:
             levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (level + 1)
+        pages = self.pages
+        page = levels[level + PAGE] & LOW
+        bit: i64 = 1
+        pages[page + PRICES] |= bit << (levels[level + PAGE] >> 32)
+        if pages[page + INDEXED] == 0:
+            pages[page + INDEXED] = 1
+            self.index.add(side_id, pages[page] & LOW)
 
-    def _better(self, levels: vec[i64], level: i64, best: i64, side_id: i64, sign: i64) -> i64:
+    def _better(self, levels: vec[i64], level: i64, best: i64, sign: i64) -> i64:
         """The worst level of the list that is better than `level`; there is one.
 
-        It is most often the one that stood there when `level` was emptied, or near the top; the
-        index always finds it.
+        It is most often in the same page or near the top; the index always finds it.
         """
-        price = sign * (levels[level] & LOW)
-        hint = (levels[level + LINKS] & LOW) - 1
-        if (
-            hint != NIL
-            and levels[hint] >> 32 == side_id
-            and levels[hint + COUNT] > 0
-            and sign * (levels[hint] & LOW) > price
-            and ends_before(levels, hint, price, sign)
-        ):
-            return hint
-        steps: i64 = 0
-        while steps < STEPS_FROM_TOP_MAX:
-            if ends_before(levels, best, price, sign):
-                return best
-            best = (levels[best + LINKS] >> 32) - 1
-            steps += 1
-        tick = self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
-        step = (levels[level] & LOW) // tick
+        pages = self.pages
+        page = levels[level + PAGE] & LOW
+        place = levels[level + PAGE] >> 32
+        prices = pages[page + PRICES]
+        bit: i64 = 1
+        prices = (prices >> place) << place if sign > 0 else prices & ((bit << place) - 1)
+        if prices == 0:
+            key = sign * levels[level]
+            steps: i64 = 0
+            while steps < STEPS_FROM_TOP_MAX:
+                if ends_before(levels, best, key, sign):
+                    return best
+                best = (levels[best + LINKS] >> 32) - 1
+                steps += 1
+            page = self._better_page(pages, page, sign)
+            prices = pages[page + PRICES]
+        return level_at(pages, page, lowest_bit(prices) if sign > 0 else highest_bit(prices))
+
+    def _better_page(self, pages: vec[i64], page: i64, sign: i64) -> i64:
+        """The next page that holds better prices; there is one. Emptied pages on the way leave the
+        index, which is told of them here alone: prices that come and go cost it nothing.
+        """
+        side_id = pages[page] >> 32
+        number = pages[page] & LOW
         while True:
             if sign > 0:
-                step = self.index.above(side_id, step)
+                number = self.index.above(side_id, number)
             else:
-                step = self.index.below(side_id, step)
-            found = self.by_price.get((side_id << 32) | (step * tick), levels)
-            if levels[found + COUNT] > 0:
-                return found
+                number = self.index.below(side_id, number)
+            page = self.by_page.get((side_id << 32) | number, pages)
+            if pages[page + PRICES] != 0:
+                return page
+            pages[page + INDEXED] = 0
+            self.index.discard(side_id, number)
 
     def _hide(self, levels: vec[i64], level: i64) -> None:
-        """The last order left a level: take it off its side's list. Its links stay, as a hint."""
+        """The last order left a level: take it off its side's list and its page."""
         better = (levels[level + LINKS] & LOW) - 1
         worse = (levels[level + LINKS] >> 32) - 1
         if better == NIL:
@@ -353,6 +387,10 @@ class Books:
             levels[better + LINKS] = (levels[better + LINKS] & LOW) | ((worse + 1) << 32)
         if worse != NIL:
             levels[worse + LINKS] = ((levels[worse + LINKS] >> 32) << 32) | (better + 1)
+        pages = self.pages
+        page = levels[level + PAGE] & LOW
+        bit: i64 = 1
+        pages[page + PRICES] &= ~(bit << (levels[level + PAGE] >> 32))
 
     def touch(self, levels: vec[i64], level: i64) -> None:
         """Remember, once, that the command at work changed a level."""
@@ -382,58 +420,79 @@ class Books:
             place = count | (instrument << 32)
             sequence = self.next_sequence(instrument)
             write_level(out, head, place, key & LOW, levels[level + TOTAL], sequence)
-            if count == 0 and levels[level + WAITING] == 0:
-                self._retire(levels, level)
+            if count == 0:
+                self._free_level(levels, level)
             level = NIL if following == LAST else following - 1
         self.first_touched = NIL
         self.last_touched = NIL
 
-    def _retire(self, levels: vec[i64], level: i64) -> None:
-        """Put an empty level on the list. Where it holds more than half of all levels, the oldest
-        leave it, two at a time, so that it follows the levels that hold orders.
+    def _retire(self, pages: vec[i64], page: i64) -> None:
+        """Put an empty page on the list. Where it holds more than half of all pages, the oldest
+        leave it, two at a time, so that it follows the pages that hold orders.
         """
         if self.last_waiting == NIL:
-            self.first_waiting = level
+            self.first_waiting = page
         else:
-            levels[self.last_waiting + WAITING] = level + 1
-        levels[level + WAITING] = LAST
-        self.last_waiting = level
+            pages[self.last_waiting + WAITING] = page + 1
+        pages[page + WAITING] = LAST
+        self.last_waiting = page
         self.waiting_count += 1
-        for _ in range(2):
-            count = self.waiting_count
-            if count > WAITING_LEVELS_MIN and count * 2 > self.by_price.count:
-                self._end_wait(levels)
+        turns: i64 = 0
+        while (
+            turns < 2
+            and self.waiting_count > WAITING_PAGES_MIN
+            and self.waiting_count * 2 > self.by_page.count
+        ):
+            self._end_wait(pages)
+            turns += 1
 
-    def _end_wait(self, levels: vec[i64]) -> None:
-        """Take the oldest off the list, and give up its row unless it is in use again. One that is
-        still to be told of is put on the list anew when it is.
+    def _end_wait(self, pages: vec[i64]) -> None:
+        """Take the oldest off the list, and give up its row unless it is in use again. One with a
+        level that is still to be told of is put on the list anew when it is.
         """
         oldest = self.first_waiting
-        following = levels[oldest + WAITING]
-        levels[oldest + WAITING] = 0
+        following = pages[oldest + WAITING]
+        pages[oldest + WAITING] = 0
         self.first_waiting = following - 1
         if following == LAST:
             self.first_waiting = NIL
             self.last_waiting = NIL
         self.waiting_count -= 1
-        if levels[oldest + COUNT] == 0 and levels[oldest + TOUCHED] == 0:
-            self._free_level(levels, oldest)
+        links = pages[oldest + LEVEL_ROWS] | pages[oldest + LEVEL_ROWS + 1]
+        if links | pages[oldest + LEVEL_ROWS + 2] | pages[oldest + LEVEL_ROWS + 3] == 0:
+            key = pages[oldest]
+            if pages[oldest + INDEXED] != 0:
+                pages[oldest + INDEXED] = 0
+                self.index.discard(key >> 32, key & LOW)
+            self.by_page.remove(key, oldest)
+            pages[oldest] = 0
+            pages[oldest + LEVEL_ROWS] = self.free_page
+            self.free_page = oldest
 
 
-def _chain(pool: vec[i64], first: i64, link: i64) -> i64:
-    """Chain the empty rows from `first` to the pool's end; returns the chain's head."""
+def _grown(pool: vec[i64], link: i64) -> tuple[vec[i64], i64]:
+    """A pool with more rows, and the head of their chain by their word `link`."""
+    first: i64 = len(pool)
     row = first
+    end = first + ROWS_GROWN * ROW
+    while len(pool) < end:
+        pool = append(pool, 0)
     while row < len(pool):
         pool[row + link] = row + ROW
         row += ROW
     pool[row - ROW + link] = NIL
-    return first
+    return pool, first
 
 
-def ends_before(levels: vec[i64], level: i64, price: i64, sign: i64) -> bool:
-    """Whether the next worse level is beyond a price (already turned by its sign)."""
+def level_at(pages: vec[i64], page: i64, place: i64) -> i64:
+    """The level of a page's price, or NIL."""
+    return ((pages[page + LEVEL_ROWS + (place >> 1)] >> ((place & 1) << 5)) & LOW) - 1
+
+
+def ends_before(levels: vec[i64], level: i64, key: i64, sign: i64) -> bool:
+    """Whether the next worse level is beyond a key (already turned by its sign)."""
     worse = (levels[level + LINKS] >> 32) - 1
-    return worse == NIL or sign * (levels[worse] & LOW) < price
+    return worse == NIL or sign * levels[worse] < key
 
 
 def next_level(levels: vec[i64], level: i64) -> i64:

@@ -9,6 +9,8 @@ from typing import Final
 NIL: Final = -1
 ROW: Final = 8  # words in a row of every pool but the instruments'
 INSTRUMENT_ROW: Final = 16
+PAGE_BITS: Final = 3
+PAGE_PRICES: Final = 8
 
 # An order's row
 ORDER_ID: Final = 0
@@ -28,7 +30,14 @@ HEAD: Final = 3
 TAIL: Final = 4
 TOUCHED: Final = 5  # by the command at work: 0, or the next that it touched + 1, or -1
 LINKS: Final = 6  # next better level + 1 | next worse + 1 << 32; of a free row, the next free one
-WAITING: Final = 7  # on the list of empty levels: 0, or the next one + 1, or -1
+PAGE: Final = 7  # page row | the price's place in it << 32
+
+# A page's row: PAGE_PRICES prices of one side, side by side
+PAGE_KEY: Final = 0  # step ÷ PAGE_PRICES | (instrument × 2 + side) << 32; 0 in a free row
+PRICES: Final = 1  # a bit for each price at which an order rests
+LEVEL_ROWS: Final = 2  # of each price, level row + 1 or 0, two to a word; of a free row, the next
+WAITING: Final = 6  # on the list of empty pages: 0, or the next one + 1, or -1
+INDEXED: Final = 7  # 1 where the index has it
 
 # An instrument's row
 LISTED: Final = 0

@@ -1,5 +1,5 @@
-"""The engine's hash tables and its sorted set of prices, all in flat `vec[i64]` without an object a
-key.
+"""The engine's hash tables and its sorted set of pages of prices, all in flat `vec[i64]` without an
+object a key.
 
 Guarantees: lookups and changes take a bounded number of steps whatever the price range; nothing
 here depends on Python's own hashing, so two processes behave alike. Where a product may pass 2**63,
@@ -103,37 +103,44 @@ class IdMap:
                 return ABSENT
             at = (at + 1) & mask
 
-    def put(self, key: i64, value: i64) -> None:
-        """Set the value of a key, new or known."""
+    def set_bit(self, key: i64, bit: i64) -> bool:
+        """Set a bit of a key's value. Whether the key is new."""
         slots = self.slots
         mask = self.mask
         at = self.home(key)
         while True:
             found = slots[at << 1]
             if found == key:
-                slots[(at << 1) + 1] = value
-                return
+                slots[(at << 1) + 1] = slots[(at << 1) + 1] | bit
+                return False
             if found == 0:
                 break
             at = (at + 1) & mask
         slots[at << 1] = key
-        slots[(at << 1) + 1] = value
+        slots[(at << 1) + 1] = bit
         self.count += 1
         if self.count * 5 > (mask + 1) * 3:
             self._grow()
+        return True
 
-    def remove(self, key: i64) -> None:
-        """Forget a key, if it is there, moving back what was pushed past it."""
+    def clear_bit(self, key: i64, bit: i64) -> bool:
+        """Clear a bit of a key that is there. Whether it was its last: the key goes then."""
         slots = self.slots
         mask = self.mask
         at = self.home(key)
-        while True:
-            found = slots[at << 1]
-            if found == 0:
-                return
-            if found == key:
-                break
+        while slots[at << 1] != key:
+            assert slots[at << 1] != 0, "the key is there"
             at = (at + 1) & mask
+        left = slots[(at << 1) + 1] & ~bit
+        if left != 0:
+            slots[(at << 1) + 1] = left
+            return False
+        self._empty(slots, at)
+        return True
+
+    def _empty(self, slots: vec[i64], at: i64) -> None:
+        """Free a slot, moving back what was pushed past it."""
+        mask = self.mask
         self.count -= 1
         gap = at
         while True:
@@ -267,87 +274,77 @@ class RowMap:
         self.slots = fresh
 
 
-HEIGHTS: Final[i64] = 7  # 7 × 5 bits cover every price
+HEIGHTS: Final[i64] = 6  # 6 × 5 bits cover the pages of every price
 
 
 @final
-class PriceIndex:
-    """The occupied prices of every side of every book, sorted: a 32-ary bitmap tree whose words
-    live in one IdMap.
+class PageIndex:
+    """The occupied pages of every side of every book, sorted: a 32-ary bitmap tree whose words live
+    in one IdMap.
 
-    A price costs memory only while it is occupied, and a step to the next one only looks at words
-    on its path."""
+    A page costs memory only while it is occupied, and a step to the next one only looks at words on
+    its path."""
 
     def __init__(self, salt: int = 0) -> None:
         self.words: IdMap = IdMap(salt)
 
-    def add(self, side_id: i64, step: i64) -> None:
-        """Mark price number `step` (price ÷ tick) of a side as occupied."""
-        words = self.words
+    def add(self, side_id: i64, page: i64) -> None:
+        """Mark page number `page` of a side as occupied."""
         height: i64 = 0
         while height < HEIGHTS:
-            key = (side_id << 40) | (height << 36) | (step >> 5)
-            mask = words.get(key)
             bit: i64 = 1
-            bit = bit << (step & 31)
-            if mask != ABSENT:
-                words.put(key, mask | bit)
+            bit = bit << (page & 31)
+            page = page >> 5
+            if not self.words.set_bit((side_id << 40) | (height << 36) | page, bit):
                 return
-            words.put(key, bit)
-            step = step >> 5
             height += 1
 
-    def discard(self, side_id: i64, step: i64) -> None:
-        """Mark it as empty."""
-        words = self.words
+    def discard(self, side_id: i64, page: i64) -> None:
+        """Mark one that is occupied as empty."""
         height: i64 = 0
         while height < HEIGHTS:
-            key = (side_id << 40) | (height << 36) | (step >> 5)
             bit: i64 = 1
-            bit = bit << (step & 31)
-            mask = words.get(key) & ~bit
-            if mask != 0:
-                words.put(key, mask)
+            bit = bit << (page & 31)
+            page = page >> 5
+            if not self.words.clear_bit((side_id << 40) | (height << 36) | page, bit):
                 return
-            words.remove(key)
-            step = step >> 5
             height += 1
 
-    def above(self, side_id: i64, step: i64) -> i64:
-        """The lowest occupied step above `step`, or ABSENT."""
+    def above(self, side_id: i64, page: i64) -> i64:
+        """The lowest occupied page above `page`, or ABSENT."""
         words = self.words
         height: i64 = 0
         while height < HEIGHTS:
-            mask = words.get((side_id << 40) | (height << 36) | (step >> 5))
+            mask = words.get((side_id << 40) | (height << 36) | (page >> 5))
             if mask != ABSENT:
-                shift = (step & 31) + 1
+                shift = (page & 31) + 1
                 mask = (mask >> shift) << shift
                 if mask != 0:
-                    step = ((step >> 5) << 5) + lowest_bit(mask)
-                    return self._descend(side_id, height, step, True)
-            step = step >> 5
+                    page = ((page >> 5) << 5) + lowest_bit(mask)
+                    return self._descend(side_id, height, page, True)
+            page = page >> 5
             height += 1
         return ABSENT
 
-    def below(self, side_id: i64, step: i64) -> i64:
-        """The highest occupied step below `step`, or ABSENT."""
+    def below(self, side_id: i64, page: i64) -> i64:
+        """The highest occupied page below `page`, or ABSENT."""
         words = self.words
         height: i64 = 0
         while height < HEIGHTS:
-            mask = words.get((side_id << 40) | (height << 36) | (step >> 5))
+            mask = words.get((side_id << 40) | (height << 36) | (page >> 5))
             if mask != ABSENT:
                 bit: i64 = 1
-                mask = mask & ((bit << (step & 31)) - 1)
+                mask = mask & ((bit << (page & 31)) - 1)
                 if mask != 0:
-                    step = ((step >> 5) << 5) + highest_bit(mask)
-                    return self._descend(side_id, height, step, False)
-            step = step >> 5
+                    page = ((page >> 5) << 5) + highest_bit(mask)
+                    return self._descend(side_id, height, page, False)
+            page = page >> 5
             height += 1
         return ABSENT
 
-    def _descend(self, side_id: i64, height: i64, step: i64, lowest: bool) -> i64:
+    def _descend(self, side_id: i64, height: i64, page: i64, lowest: bool) -> i64:
         while height > 0:
             height -= 1
-            mask = self.words.get((side_id << 40) | (height << 36) | step)
-            step = (step << 5) + (lowest_bit(mask) if lowest else highest_bit(mask))
-        return step
+            mask = self.words.get((side_id << 40) | (height << 36) | page)
+            page = (page << 5) + (lowest_bit(mask) if lowest else highest_bit(mask))
+        return page

@@ -167,3 +167,31 @@ def test_accounts_and_instruments_come_in_any_order_of_their_numbers() -> None:
     again = restore(snapshot(pair.engine))
     assert state_hash(again) == state_hash(pair.engine)
     send(pair, [MassCancel(0, 0, BOTH_SIDES)])
+
+
+def test_prices_that_are_met_once_leave_the_search_for_better_ones_right() -> None:
+    """More pages of prices are emptied than may wait, some orders stay, and new ones come between
+    them: each finds its place among what is left, on both sides.
+    """
+    pair = shop()
+    pages = 8_192 + 400
+    apart = 8  # prices of a page
+    batch: list[Command] = []
+    for page in range(pages):
+        side = BUY if page & 1 else SELL
+        price = (page if side == BUY else 2 * pages + page) * apart + 1
+        batch.append(resting(price, side))
+        born = SHARD << 55 | (pair.position + 1) << 16 | (len(batch) - 1)
+        if page % 100 > 1:
+            batch.append(CancelOrder(1, 1, born))
+        if len(batch) >= 1_000:
+            send(pair, batch)
+            batch = []
+    send(pair, [*batch, resting(1), resting(4 * pages * apart, SELL)])
+    chance = random.Random(5)
+    for _ in range(10):
+        between = [chance.randrange(1, pages * apart) for _ in range(STEP)]
+        far = 2 * pages * apart
+        send(pair, [resting(price, BUY) for price in between])
+        send(pair, [resting(far + price, SELL) for price in between])
+    assert state_hash(pair.engine) == state_hash(restore(snapshot(pair.engine)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import books, memory
+from benchmarks import books, memory, swings
+from benchmarks.adapters import CANCEL, MODIFY, NEW, flow_of_tape, measure
 from benchmarks.flows import Market, run
 from benchmarks.profiles import read_samples
 from domain.event_records import decode_events
@@ -49,6 +50,22 @@ def test_a_flow_is_what_it_says() -> None:
     assert seen[OrderExecuted] > 900
     assert seen[OrderReplaced] > 300
     assert seen[OrderRejected] < 1_500
+
+
+def test_swings_move_as_far_as_they_say() -> None:
+    """The same seed gives the same tape; its messages are of all kinds, and the engine takes it."""
+    tape = swings.tape_of("swing-40", 2_000)
+    assert tape == swings.tape_of("swing-40", 2_000)
+    assert tape != swings.tape_of("swing-40", 2_000, seed=24)
+    kinds = [message[0] for message in tape.messages()]
+    assert kinds.count(NEW) == 2_000
+    assert kinds.count(CANCEL) > 1_500
+    assert kinds.count(MODIFY) > 250
+    prices = [message[6] for message in tape.messages()]
+    assert max(prices) / min(prices) > 1.15
+    still = [message[6] for message in swings.tape_of("static", 2_000).messages()]
+    assert max(still) / min(still) < 1.06
+    assert measure(flow_of_tape(tape), 2).best > 0
 
 
 def test_samples_are_told_by_our_innermost_function() -> None:
