@@ -35,6 +35,7 @@ websocket-1000 10 3 websocket --clients 1000 --seconds 4 --quick
 websocket-stalled 10 3 websocket --only crossbook --clients 490 --stalled 10 --seconds 6
 multicast 10 3 multicast
 graphql-reads 10 3 graphql_reads
+analytics 15 3 analytics
 dashboard 15 1 dashboard
 LIST
 }
