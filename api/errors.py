@@ -7,6 +7,7 @@ with the request id that the client was told, and nothing of it is shown to the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,8 +16,10 @@ import msgspec
 from eventsourcing.persistence import PersistenceError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from api.metrics import rejected
 from commands.directory.terms import DirectoryError
@@ -27,6 +30,7 @@ from projections.read_history import HistoryBehindError, HistoryUnavailableError
 
 PROBLEM_TYPE: Final = "urn:crossbook:problem:"
 RETRY_AFTER_S: Final = 1.0
+PLACE: Final = re.compile(r"\{[^}]*\}")
 
 TITLES: Final = {
     400: "Malformed",
@@ -183,9 +187,26 @@ EXPECTED: Final[tuple[type[Exception], ...]] = (
 
 def _handler() -> Callable[[Request, Exception], Response]:
     def handle(request: Request, error: Exception) -> Response:
-        return problem_response(problem_of(error), request_id_of(request.scope))
+        problem = problem_of(error)
+        if problem.status == 405:
+            allowed = documented_methods(request)
+            problem.headers.update({"Allow": ", ".join(allowed)} if allowed else {})
+        return problem_response(problem, request_id_of(request.scope))
 
     return handle
+
+
+def documented_methods(request: Request) -> list[str]:
+    """The methods of the endpoint at a request's path. (Starlette names those of the first route
+    that matches, and each of ours is a route by itself.)"""
+    found: dict[str, set[str]] = {}
+    for route in request.app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            match, _ = route.matches(request.scope)
+            if match != Match.NONE:
+                found.setdefault(route.path_format, set()).update(route.methods)
+    # `/a/{symbol}/state` is meant where `/a/{symbol}` matches too.
+    return sorted(found[max(found, key=lambda path: len(PLACE.sub("", path)))]) if found else []
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -29,7 +29,7 @@ import msgspec
 import uvloop
 
 from benchmarks.pipeline_load import Answer, Batch, Connection, Load, LoadSymbol
-from benchmarks.pipeline_modes import Running, Topology, running_exchange
+from benchmarks.pipeline_modes import WIDE_RATE, Running, Topology, running_exchange
 from benchmarks.pipeline_rows import Rows, Verdict, Watch, judge, positions_of
 from cli.listings import FIRST_LISTINGS
 
@@ -252,6 +252,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--mode", choices=["embedded", "kafka"], default="embedded")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument(
+        "--rate-limit", type=int, default=WIDE_RATE, help="of each policy; 0: nothing is counted"
+    )
     for name, text in (
         ("shards", "shards"),
         ("apis", "API processes"),
@@ -259,7 +262,7 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=1, help=f"{text} (mode kafka)")
     asked = parser.parse_args()
-    topology = Topology(asked.mode, asked.shards, asked.apis, asked.matchers)
+    topology = Topology(asked.mode, asked.shards, asked.apis, asked.matchers, asked.rate_limit)
     with (
         tempfile.TemporaryDirectory(prefix="crossbook-bench-") as folder,
         running_exchange(Path(folder), topology) as running,

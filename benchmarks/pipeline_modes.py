@@ -30,6 +30,9 @@ START_WAIT_S: Final = 180.0
 STOP_WAIT_S: Final = 60.0
 
 
+WIDE_RATE: Final = 1_000_000
+
+
 @dataclass(frozen=True)
 class Topology:
     """How many of what in the distributed mode; one of each in the embedded."""
@@ -38,6 +41,13 @@ class Topology:
     shards: int = 1
     apis: int = 1
     matchers: int = 1
+    rate_limit: int = WIDE_RATE
+
+    def rates(self) -> dict[str, str]:
+        """The settings of its rate limits. One key of a benchmark is to send what a whole exchange
+        can take, so the limits are wide: they count, and refuse nobody; 0 counts nothing."""
+        limited = ("ADDRESS_REQUESTS", "KEY_REQUESTS", "KEY_COMMANDS")
+        return {f"CROSSBOOK_{each}_PER_S_MAX": str(self.rate_limit) for each in limited}
 
     def arguments(self) -> list[str]:
         """What `crossbook` is asked."""
@@ -105,7 +115,7 @@ def running_exchange(folder: Path, topology: Topology = EMBEDDED) -> Iterator[Ru
     """An exchange in `folder`. Raises SystemExit where it does not start."""
     data = folder / "data"
     environment = {name: v for name, v in os.environ.items() if not name.startswith("CROSSBOOK_")}
-    environment |= {"CROSSBOOK_DATA_DIR": str(data), "CROSSBOOK_PORT": "0"}
+    environment |= {"CROSSBOOK_DATA_DIR": str(data), "CROSSBOOK_PORT": "0", **topology.rates()}
     log = folder / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -66,12 +66,26 @@ Price = Annotated[
     Meta(
         description="Dollars with at most 4 decimals, as a string or a number, above 0.",
         extra_json_schema={
-            "type": ["string", "number"],
+            "type": ["string", "number", "null"],
             "pattern": r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,4})?$",
             "minimum": 0.0001,
             "maximum": 429496.7295,
             "multipleOf": 0.0001,
             "examples": ["187.2500"],
+        },
+    ),
+]
+Amount = Annotated[
+    Raw,
+    Meta(
+        description="Dollars with at most 4 decimals, as a string or a number; null is none.",
+        extra_json_schema={
+            "type": ["string", "number", "null"],
+            "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$",
+            "minimum": 0,
+            "maximum": 429496729500000,
+            "multipleOf": 0.0001,
+            "examples": ["2500000.0000"],
         },
     ),
 ]
@@ -364,7 +378,7 @@ def replace_record(
     if price_ticks and instrument is None:
         raise Refusal(400, "symbol_required", "a new price needs the symbol, for its price collar")
     if not price_ticks and not quantity:
-        raise Refusal(400, "nothing_to_replace", "give a price, a quantity, or both")
+        raise Refusal(422, "nothing_to_replace", "give a price, a quantity, or both")
     if account.limits.order_notional_max and not (price_ticks and quantity):
         detail = "the account's orders have a limit of value: give both price and total quantity"
         raise Refusal(422, "price_and_quantity_required", detail)

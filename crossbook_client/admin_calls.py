@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from crossbook_client.calls import Call, Price, json_body, symbol_path
+from crossbook_client.calls import Call, Price, json_body, query_of, symbol_path
 from crossbook_client.models import (
     Account,
     AccountList,
     AdminInstrument,
     AdminInstrumentList,
+    AuditPage,
     Limits,
     NewKey,
 )
@@ -42,9 +43,9 @@ def list_instrument(
     return Call("POST", INSTRUMENTS, AdminInstrument, {}, body, repeatable=False)
 
 
-def instruments() -> Call[AdminInstrumentList]:
-    """`GET /v1/admin/instruments`."""
-    return Call("GET", INSTRUMENTS, AdminInstrumentList, {})
+def instruments(cursor: str | None = None) -> Call[AdminInstrumentList]:
+    """`GET /v1/admin/instruments`: one page."""
+    return Call("GET", INSTRUMENTS, AdminInstrumentList, query_of(cursor=cursor))
 
 
 def set_state(symbol: str, state: str) -> Call[AdminInstrument]:
@@ -69,9 +70,14 @@ def create_account(name: str, limits: Limits | None) -> Call[Account]:
     return Call("POST", ACCOUNTS, Account, {}, body, repeatable=False)
 
 
-def accounts() -> Call[AccountList]:
-    """`GET /v1/admin/accounts`."""
-    return Call("GET", ACCOUNTS, AccountList, {})
+def accounts(cursor: str | None = None) -> Call[AccountList]:
+    """`GET /v1/admin/accounts`: one page."""
+    return Call("GET", ACCOUNTS, AccountList, query_of(cursor=cursor))
+
+
+def audit(limit: int | None = None, cursor: str | None = None) -> Call[AuditPage]:
+    """`GET /v1/admin/audit`: one page."""
+    return Call("GET", "/v1/admin/audit", AuditPage, query_of(limit=limit, cursor=cursor))
 
 
 def account(number: int) -> Call[Account]:

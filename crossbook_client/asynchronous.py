@@ -1,9 +1,12 @@
-"""The client that awaits. See `crossbook_client.synchronous` for the one that waits."""
+"""The client that awaits. See `crossbook_client.synchronous` for the one that waits.
+
+`crossbook_client/synchronous.py` is made of this file by scripts/make_sync_client.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 import httpx
@@ -16,6 +19,7 @@ from crossbook_client.errors import CrossbookError
 from crossbook_client.models import (
     Account,
     AdminInstrument,
+    AuditedChange,
     BatchResult,
     Book,
     BookSnapshot,
@@ -27,6 +31,7 @@ from crossbook_client.models import (
     Order,
     OrderPage,
     OrderResult,
+    Trade,
     TradePage,
 )
 from crossbook_client.retries import Retries
@@ -41,6 +46,10 @@ class AsyncCrossbook:
     Every method raises ApiError for a refusal and ConnectionLostError where no answer came, after
     `retries`. Orders are named by `order_id`, or by `client_order_id` and `symbol`. `resent` counts
     the requests that were sent again.
+
+    `remembered` answers (0: none) are kept, to be asked for by their entity tag: what is still so
+    is not sent again. `unchanged` counts those. A book's `position` is then that of its first
+    answer.
     """
 
     def __init__(
@@ -50,9 +59,11 @@ class AsyncCrossbook:
         *,
         retries: Retries | None = None,
         timeout_s: float = transport.TIMEOUT_S,
+        remembered: int = 0,
     ) -> None:
         self.retries = retries if retries is not None else Retries()
         self.resent = 0
+        self._memory = transport.Memory(remembered)
         self.admin = AsyncAdmin(self)
         self._url, self._api_key = url, api_key
         self._http = httpx.AsyncClient(**transport.options(url, api_key, timeout_s))
@@ -63,6 +74,11 @@ class AsyncCrossbook:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def unchanged(self) -> int:
+        """How many answers were still those that are remembered."""
+        return self._memory.hits
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -71,12 +87,13 @@ class AsyncCrossbook:
         """Send any request of `crossbook_client.calls`, again where that is safe."""
         attempts = transport.Attempts(call, self.retries)
         while True:
+            request = transport.request_of(call, self._memory)
             try:
                 try:
-                    response = await self._http.request(**transport.request_of(call))
+                    response = await self._http.request(**request)
                 except httpx.TransportError as error:
                     raise transport.lost(error) from error
-                return transport.result_of(call, response)
+                return transport.result_of(call, response, self._memory)
             except CrossbookError as error:
                 await asyncio.sleep(attempts.next_pause_s(error))
                 self.resent += 1
@@ -120,7 +137,8 @@ class AsyncCrossbook:
     ) -> OrderResult:
         """Cancel an order.
 
-        If the answer to a first attempt was lost, the next says unknown_order.
+        Of one that a cancel has ended already, the answer is the same; of one that is done
+        otherwise, ApiError `too_late`.
         """
         return await self.run(calls.cancel(order_id, client_order_id, symbol))
 
@@ -167,6 +185,24 @@ class AsyncCrossbook:
         """A page of the account's orders, newest first."""
         return await self.run(calls.orders(symbol, state, limit, cursor, min_position))
 
+    async def iter_orders(
+        self,
+        *,
+        symbol: str | None = None,
+        state: str | None = None,
+        min_position: str | None = None,
+        page: int = calls.PAGE_MAX,
+    ) -> AsyncIterator[Order]:
+        """All of the account's orders, newest first, a page after another as they are asked for."""
+        cursor: str | None = None
+        while True:
+            found = await self.run(calls.orders(symbol, state, page, cursor, min_position))
+            for order in found.orders:
+                yield order
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
     async def book(
         self, symbol: str, *, depth: int | None = None, min_position: str | None = None
     ) -> Book:
@@ -195,9 +231,29 @@ class AsyncCrossbook:
         """A page of trades, newest first."""
         return await self.run(calls.trades(symbol, limit, before, min_position))
 
+    async def iter_trades(
+        self, symbol: str, *, min_position: str | None = None, page: int = calls.PAGE_MAX
+    ) -> AsyncIterator[Trade]:
+        """All trades of a symbol, newest first, a page after another as they are asked for."""
+        before: int | None = None
+        while True:
+            found = await self.run(calls.trades(symbol, page, before, min_position))
+            for trade in found.trades:
+                yield trade
+            before = found.next_before
+            if before is None:
+                return
+
     async def instruments(self) -> list[Instrument]:
-        """All instruments."""
-        return (await self.run(calls.instruments())).instruments
+        """All instruments, in order of listing."""
+        found: list[Instrument] = []
+        cursor: str | None = None
+        while True:
+            page = await self.run(calls.instruments(cursor))
+            found += page.instruments
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     async def instrument(self, symbol: str) -> Instrument:
         """One instrument."""
@@ -280,7 +336,14 @@ class AsyncAdmin:
 
     async def instruments(self) -> list[AdminInstrument]:
         """All instruments, with number and shard."""
-        return (await self._exchange.run(admin_calls.instruments())).instruments
+        found: list[AdminInstrument] = []
+        cursor: str | None = None
+        while True:
+            page = await self._exchange.run(admin_calls.instruments(cursor))
+            found += page.instruments
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     async def create_account(self, name: str, limits: Limits | None = None) -> Account:
         """Open an account."""
@@ -288,7 +351,25 @@ class AsyncAdmin:
 
     async def accounts(self) -> list[Account]:
         """All accounts."""
-        return (await self._exchange.run(admin_calls.accounts())).accounts
+        found: list[Account] = []
+        cursor: str | None = None
+        while True:
+            page = await self._exchange.run(admin_calls.accounts(cursor))
+            found += page.accounts
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    async def iter_audit(self, *, page: int = calls.PAGE_MAX) -> AsyncIterator[AuditedChange]:
+        """Who changed what in the directory, newest first, a page after another."""
+        cursor: str | None = None
+        while True:
+            found = await self._exchange.run(admin_calls.audit(page, cursor))
+            for change in found.changes:
+                yield change
+            cursor = found.next_cursor
+            if cursor is None:
+                return
 
     async def account(self, account: int) -> Account:
         """One account, with limits and keys."""

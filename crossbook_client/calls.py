@@ -31,6 +31,7 @@ from crossbook_client.models import (
 T = TypeVar("T")
 Price: TypeAlias = Decimal | str | int
 BATCH_COMMANDS_MAX = 1_000
+PAGE_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -219,9 +220,9 @@ def trades(
     return Call("GET", symbol_path("trades", symbol), TradePage, query)
 
 
-def instruments() -> Call[InstrumentList]:
-    """`GET /v1/instruments`."""
-    return Call("GET", "/v1/instruments", InstrumentList, {})
+def instruments(cursor: str | None = None) -> Call[InstrumentList]:
+    """`GET /v1/instruments`: one page."""
+    return Call("GET", "/v1/instruments", InstrumentList, query_of(cursor=cursor))
 
 
 def instrument(symbol: str) -> Call[Instrument]:

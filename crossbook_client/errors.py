@@ -14,7 +14,8 @@ class ApiError(CrossbookError):
 
     `reason` is the stable code (docs/rest.md), `status` the HTTP status, `request_id` what the
     exchange's log knows the request by. `retry_after_s` is 0 where the answer named no time.
-    `order_id` and `position` are there where the refusal is in the log.
+    `order_id` and `position` are there where the refusal is in the log, `state` (the order's) with
+    `too_late`.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class ApiError(CrossbookError):
         refused_by: str = "",
         order_id: str | None = None,
         position: str | None = None,
+        state: str | None = None,
     ) -> None:
         super().__init__(f"{status} {reason}: {detail}" if detail else f"{status} {reason}")
         self.reason = reason
@@ -38,6 +40,7 @@ class ApiError(CrossbookError):
         self.refused_by = refused_by
         self.order_id = order_id
         self.position = position
+        self.state = state
 
 
 class ConnectionLostError(CrossbookError):
@@ -70,6 +73,7 @@ class _Problem(msgspec.Struct):
     refused_by: str = ""
     order_id: str | None = None
     position: str | None = None
+    state: str | None = None
     request_id: str = ""
     errors: list[_GraphQLError] = []
 
@@ -90,4 +94,5 @@ def error_of(status: int, body: bytes, request_id: str, retry_after: str) -> Api
         refused_by=problem.refused_by,
         order_id=problem.order_id,
         position=problem.position,
+        state=problem.state,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 
@@ -168,9 +169,10 @@ class Instrument(Struct, frozen=True):
 
 
 class InstrumentList(Struct, frozen=True):
-    """All instruments."""
+    """A page of instruments; `next_cursor` asks for the next."""
 
     instruments: list[Instrument]
+    next_cursor: str | None = None
 
 
 class AdminInstrument(Struct, frozen=True):
@@ -188,9 +190,10 @@ class AdminInstrument(Struct, frozen=True):
 
 
 class AdminInstrumentList(Struct, frozen=True):
-    """All instruments, as the directory has them."""
+    """A page of instruments, as the directory has them."""
 
     instruments: list[AdminInstrument]
+    next_cursor: str | None = None
 
 
 class Limits(Struct, frozen=True, omit_defaults=False):
@@ -221,9 +224,28 @@ class Account(Struct, frozen=True):
 
 
 class AccountList(Struct, frozen=True):
-    """All accounts."""
+    """A page of accounts."""
 
     accounts: list[Account]
+    next_cursor: str | None = None
+
+
+class AuditedChange(Struct, frozen=True):
+    """One change of the directory: `event` of `subject` (an account's number, a symbol) by `by`."""
+
+    notification_id: int
+    time: datetime
+    event: str
+    subject: str
+    by: str
+    changes: dict[str, Any]
+
+
+class AuditPage(Struct, frozen=True):
+    """A page of changes, newest first."""
+
+    changes: list[AuditedChange]
+    next_cursor: str | None = None
 
 
 class NewKey(Struct, frozen=True):

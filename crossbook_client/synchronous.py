@@ -1,4 +1,7 @@
-"""The client that waits. See `crossbook_client.asynchronous` for the one that awaits."""
+"""The client that waits. See `crossbook_client.asynchronous` for the one that awaits.
+
+Made of `crossbook_client/asynchronous.py` by scripts/make_sync_client.py: change that.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from crossbook_client.errors import CrossbookError
 from crossbook_client.models import (
     Account,
     AdminInstrument,
+    AuditedChange,
     BatchResult,
     Book,
     BookSnapshot,
@@ -27,6 +31,7 @@ from crossbook_client.models import (
     Order,
     OrderPage,
     OrderResult,
+    Trade,
     TradePage,
 )
 from crossbook_client.retries import Retries
@@ -41,6 +46,10 @@ class Crossbook:
     Every method raises ApiError for a refusal and ConnectionLostError where no answer came, after
     `retries`. Orders are named by `order_id`, or by `client_order_id` and `symbol`. `resent` counts
     the requests that were sent again.
+
+    `remembered` answers (0: none) are kept, to be asked for by their entity tag: what is still so
+    is not sent again. `unchanged` counts those. A book's `position` is then that of its first
+    answer.
     """
 
     def __init__(
@@ -50,9 +59,11 @@ class Crossbook:
         *,
         retries: Retries | None = None,
         timeout_s: float = transport.TIMEOUT_S,
+        remembered: int = 0,
     ) -> None:
         self.retries = retries if retries is not None else Retries()
         self.resent = 0
+        self._memory = transport.Memory(remembered)
         self.admin = Admin(self)
         self._url, self._api_key = url, api_key
         self._http = httpx.Client(**transport.options(url, api_key, timeout_s))
@@ -63,6 +74,11 @@ class Crossbook:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def unchanged(self) -> int:
+        """How many answers were still those that are remembered."""
+        return self._memory.hits
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -71,12 +87,13 @@ class Crossbook:
         """Send any request of `crossbook_client.calls`, again where that is safe."""
         attempts = transport.Attempts(call, self.retries)
         while True:
+            request = transport.request_of(call, self._memory)
             try:
                 try:
-                    response = self._http.request(**transport.request_of(call))
+                    response = self._http.request(**request)
                 except httpx.TransportError as error:
                     raise transport.lost(error) from error
-                return transport.result_of(call, response)
+                return transport.result_of(call, response, self._memory)
             except CrossbookError as error:
                 time.sleep(attempts.next_pause_s(error))
                 self.resent += 1
@@ -120,7 +137,8 @@ class Crossbook:
     ) -> OrderResult:
         """Cancel an order.
 
-        If the answer to a first attempt was lost, the next says unknown_order.
+        Of one that a cancel has ended already, the answer is the same; of one that is done
+        otherwise, ApiError `too_late`.
         """
         return self.run(calls.cancel(order_id, client_order_id, symbol))
 
@@ -165,6 +183,24 @@ class Crossbook:
         """A page of the account's orders, newest first."""
         return self.run(calls.orders(symbol, state, limit, cursor, min_position))
 
+    def iter_orders(
+        self,
+        *,
+        symbol: str | None = None,
+        state: str | None = None,
+        min_position: str | None = None,
+        page: int = calls.PAGE_MAX,
+    ) -> Iterator[Order]:
+        """All of the account's orders, newest first, a page after another as they are asked for."""
+        cursor: str | None = None
+        while True:
+            found = self.run(calls.orders(symbol, state, page, cursor, min_position))
+            for order in found.orders:
+                yield order
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
     def book(
         self, symbol: str, *, depth: int | None = None, min_position: str | None = None
     ) -> Book:
@@ -193,9 +229,29 @@ class Crossbook:
         """A page of trades, newest first."""
         return self.run(calls.trades(symbol, limit, before, min_position))
 
+    def iter_trades(
+        self, symbol: str, *, min_position: str | None = None, page: int = calls.PAGE_MAX
+    ) -> Iterator[Trade]:
+        """All trades of a symbol, newest first, a page after another as they are asked for."""
+        before: int | None = None
+        while True:
+            found = self.run(calls.trades(symbol, page, before, min_position))
+            for trade in found.trades:
+                yield trade
+            before = found.next_before
+            if before is None:
+                return
+
     def instruments(self) -> list[Instrument]:
-        """All instruments."""
-        return self.run(calls.instruments()).instruments
+        """All instruments, in order of listing."""
+        found: list[Instrument] = []
+        cursor: str | None = None
+        while True:
+            page = self.run(calls.instruments(cursor))
+            found += page.instruments
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     def instrument(self, symbol: str) -> Instrument:
         """One instrument."""
@@ -275,7 +331,14 @@ class Admin:
 
     def instruments(self) -> list[AdminInstrument]:
         """All instruments, with number and shard."""
-        return self._exchange.run(admin_calls.instruments()).instruments
+        found: list[AdminInstrument] = []
+        cursor: str | None = None
+        while True:
+            page = self._exchange.run(admin_calls.instruments(cursor))
+            found += page.instruments
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     def create_account(self, name: str, limits: Limits | None = None) -> Account:
         """Open an account."""
@@ -283,7 +346,25 @@ class Admin:
 
     def accounts(self) -> list[Account]:
         """All accounts."""
-        return self._exchange.run(admin_calls.accounts()).accounts
+        found: list[Account] = []
+        cursor: str | None = None
+        while True:
+            page = self._exchange.run(admin_calls.accounts(cursor))
+            found += page.accounts
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    def iter_audit(self, *, page: int = calls.PAGE_MAX) -> Iterator[AuditedChange]:
+        """Who changed what in the directory, newest first, a page after another."""
+        cursor: str | None = None
+        while True:
+            found = self._exchange.run(admin_calls.audit(page, cursor))
+            for change in found.changes:
+                yield change
+            cursor = found.next_cursor
+            if cursor is None:
+                return
 
     def account(self, account: int) -> Account:
         """One account, with limits and keys."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,9 +38,57 @@ def is_loopback(url: str) -> bool:
     return httpx.URL(url).host in ("localhost", "127.0.0.1", "::1")
 
 
-def request_of(call: Call[T]) -> dict[str, Any]:
+class Memory:
+    """The newest answers by request, with their entity tags. Safe to share between threads."""
+
+    def __init__(self, answers_max: int = 0) -> None:
+        self._answers_max = answers_max
+        self._answers: OrderedDict[tuple[str, str], tuple[str, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.hits = 0
+
+    def tag_of(self, call: Call[Any]) -> str | None:
+        """The tag of what is remembered of a request."""
+        with self._lock:
+            found = self._answers.get(_name_of(call))
+        return None if found is None else found[0]
+
+    def remember(self, call: Call[Any], tag: str, answer: Any) -> None:
+        """Keep an answer, in place of the one that was asked for longest ago."""
+        with self._lock:
+            self._answers[_name_of(call)] = (tag, answer)
+            self._answers.move_to_end(_name_of(call))
+            while len(self._answers) > self._answers_max:
+                self._answers.popitem(last=False)
+
+    def recall(self, call: Call[Any], tag: str) -> Any:
+        """The answer that still holds; None where others have taken its place meanwhile."""
+        with self._lock:
+            found = self._answers.get(_name_of(call))
+            if found is None or found[0] != tag:
+                return None
+            self._answers.move_to_end(_name_of(call))
+            self.hits += 1
+            return found[1]
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is kept at all."""
+        return self._answers_max > 0
+
+
+def _name_of(call: Call[Any]) -> tuple[str, str]:
+    # How new it must be at least does not make it another thing.
+    query = sorted(item for item in call.query.items() if item[0] != "min_position")
+    return call.path, repr(query)
+
+
+def request_of(call: Call[T], memory: Memory) -> dict[str, Any]:
     """The arguments of httpx's `request`."""
     headers = {"Content-Type": "application/json"} if call.body is not None else {}
+    tag = memory.tag_of(call) if memory.wanted and call.method == "GET" else None
+    if tag is not None:
+        headers["If-None-Match"] = tag
     return {
         "method": call.method,
         "url": call.path,
@@ -48,7 +98,7 @@ def request_of(call: Call[T]) -> dict[str, Any]:
     }
 
 
-def result_of(call: Call[T], response: httpx.Response) -> T:
+def result_of(call: Call[T], response: httpx.Response, memory: Memory) -> T:
     """The decoded answer. Raises ApiError where it is a refusal, or none of this release's."""
     if response.status_code >= 400:
         raise error_of(
@@ -57,8 +107,17 @@ def result_of(call: Call[T], response: httpx.Response) -> T:
             response.headers.get("x-request-id", ""),
             response.headers.get("retry-after", ""),
         )
+    tag = response.headers.get("etag", "")
+    if response.status_code == 304:
+        recalled: T | None = memory.recall(call, tag)
+        if recalled is None:
+            raise ConnectionLostError("what was remembered has been forgotten", sent=True)
+        return recalled
     try:
-        return call.decode(response.content)
+        answer = call.decode(response.content)
+        if tag and memory.wanted:
+            memory.remember(call, tag, answer)
+        return answer
     except msgspec.DecodeError as error:
         raise ApiError(
             "unexpected_answer",

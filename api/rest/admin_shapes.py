@@ -9,17 +9,20 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from commands.directory.entries import AccountEntry, InstrumentEntry
-from commands.validation import Price, no_price, price_text
+from commands.directory.terms import NAME, SYMBOL
+from commands.validation import Amount, Price, no_price, price_text
 from domain.codes import TradingState
 
 State = Literal["open", "halted", "cancel_only", "closed"]
+ListedSymbol = Annotated[str, Meta(extra_json_schema={"pattern": f"^{SYMBOL.pattern}$"})]
+AccountName = Annotated[str, Meta(extra_json_schema={"pattern": f"^{NAME.pattern}$"})]
 Limit = Annotated[int, Meta(ge=0, description="0 or null: no limit.")]
 
 
 class ListingBody(Struct, forbid_unknown_fields=True):
     """An instrument to list."""
 
-    symbol: str
+    symbol: ListedSymbol
     tick_size: Price
     lot_size: int = 1
     price_collar: Price = msgspec.field(default_factory=no_price)
@@ -43,14 +46,14 @@ class LimitsBody(Struct, forbid_unknown_fields=True):
     """Limits to change; those left out stay."""
 
     order_quantity_max: Limit | UnsetType | None = UNSET
-    order_notional_max: Price | UnsetType = UNSET
+    order_notional_max: Amount | UnsetType = UNSET
     open_orders_max: Limit | UnsetType | None = UNSET
 
 
 class AccountBody(Struct, forbid_unknown_fields=True):
     """An account to open."""
 
-    name: str
+    name: AccountName
     limits: LimitsBody = msgspec.field(default_factory=LimitsBody)
 
 

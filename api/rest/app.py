@@ -72,6 +72,7 @@ def create_app(
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        redoc_url=None,
     )
     app.state.services = services
     app.state.readiness = Readiness(

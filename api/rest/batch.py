@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Request
 from msgspec import Meta, Raw, Struct
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.errors import Problem, problem_of
@@ -189,6 +190,14 @@ async def submit_batch(
         await _add_present_orders(services, number, repeats, positions)
     answer = BatchAnswer(position=position_text(positions), results=plan.results)  # type: ignore[arg-type]
     return json_response(answer, 200 if wait else 202)
+
+
+@router.api_route(
+    "/v1/orders/batch", methods=["GET", "PUT", "PATCH", "DELETE"], include_in_schema=False
+)
+async def only_post() -> Response:
+    """No order is called `batch`."""
+    raise HTTPException(405, headers={"Allow": "POST"})
 
 
 async def _add_present_orders(

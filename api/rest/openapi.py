@@ -128,7 +128,9 @@ def reasons_of(operation: Operation, scope: str | None, path: str) -> tuple[str,
     always = UNLIMITED if path in NEVER_REFUSED else EVERYWHERE
     key = WITH_KEY if scope is not None else ()
     body = WITH_BODY if operation.body is not None else ()
-    return (*always, *key, *body, *operation.reasons)
+    # A symbol or an order id with a line break in it leads nowhere.
+    nowhere = ("no_such_path",) if "{symbol}" in path or "{order}" in path else ()
+    return (*always, *key, *body, *nowhere, *operation.reasons)
 
 
 def _describe(place: dict[str, Any], operation: Operation, reasons: Iterable[str]) -> None:

@@ -70,7 +70,9 @@ CLIENT_PREFIX: Final = "client:"
 
 Trader = Annotated[Caller, Depends(TRADE)]
 Reader = Annotated[Caller, Depends(READ)]
-OrderState = Literal["open", "partially_filled", "filled", "cancelled", "expired", "rejected"]
+OrderState = Literal[
+    "active", "open", "partially_filled", "filled", "cancelled", "expired", "rejected"
+]
 
 
 class ReplaceBody(Struct, forbid_unknown_fields=True):
@@ -285,7 +287,7 @@ async def list_orders(
     request: Request,
     caller: Reader,
     symbol: SymbolQuery = None,
-    state: OrderState | Literal["active"] | None = None,
+    state: OrderState | None = None,
     limit: Limit = 100,
     cursor: OrderCursor = None,
     min_position: MinPosition = None,

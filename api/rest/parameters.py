@@ -44,7 +44,7 @@ MinPosition = Annotated[
     str | None,
     Query(
         description="Answer what is at least as new as this position.",
-        examples=["0-123"],
+        examples=["0-1"],
     ),
 ]
 AccountNumber = Annotated[_integer(1, ACCOUNT_MAX), Path(description="The account's number.")]

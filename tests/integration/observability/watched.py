@@ -63,7 +63,8 @@ class Scrape:
 class Watched:
     """The exchange in processes of its own, on one data folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """`settings` are further `CROSSBOOK_…` variables, by name without the prefix."""
         self.data_dir = folder / "data"
         self.output = folder / "up.log"
         self.run = RunFolder(self.data_dir)
@@ -76,6 +77,7 @@ class Watched:
             "CROSSBOOK_CLOCK_INTERVAL_MS": "0",
             "CROSSBOOK_LOG_FORMAT": "json",
             "CROSSBOOK_LOG_LEVEL": "DEBUG",
+            **{f"CROSSBOOK_{name}": value for name, value in settings.items()},
         }
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(

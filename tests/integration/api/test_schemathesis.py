@@ -1,0 +1,92 @@
+"""Schemathesis, with all of its checks, against a running exchange: its OpenAPI document is true.
+
+Requests that the document allows are not refused as malformed, those that it forbids are, and every
+answer is of a documented status, type, schema and header. Bounded and deterministic; what it asks
+is in schemathesis.toml.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crossbook_client import Crossbook, Retries
+from tests.integration.observability.watched import ROOT, Watched, until
+
+HERE = Path(__file__).parent
+UNLIMITED = {
+    "ADDRESS_REQUESTS_PER_S_MAX": "0",
+    "KEY_REQUESTS_PER_S_MAX": "0",
+    "KEY_COMMANDS_PER_S_MAX": "0",
+}
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    watched = Watched(tmp_path_factory.mktemp("schemathesis"), **UNLIMITED)
+    try:
+        until(watched.is_up, "up")
+        yield watched
+    finally:
+        watched.stop()
+
+
+def secret_of(key: str) -> str:
+    """The part of a key that nobody may read."""
+    return key.split("_")[2]
+
+
+@pytest.fixture(scope="module")
+def key(exchange: Watched) -> str:
+    """A key with every scope."""
+    with exchange.client("admin") as admin:
+        account = admin.admin.create_account("asked").account
+        return admin.admin.create_key(account, ["read", "trade", "admin"]).key
+
+
+def test_the_document_is_true(exchange: Watched, key: str, tmp_path: Path) -> None:
+    words = [str(Path(sys.executable).parent / "schemathesis")]
+    words += ["--config-file", str(HERE / "schemathesis.toml")]
+    words += ["run", f"{exchange.state.url}/openapi.json"]
+    words += ["--header", f"Authorization: Bearer {key}", "--max-examples", "6"]
+    words += ["--generation-deterministic", "--no-shrink"]
+    ran = subprocess.run(
+        words,
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.integration.api.schemathesis_hooks",
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr
+    assert "26/26" in ran.stdout, "every endpoint is asked"
+
+
+def test_no_secret_is_in_a_log(exchange: Watched, key: str) -> None:
+    """After all of that, at DEBUG: keys that were used, made, mistyped and revoked."""
+    kept = [held.key for held in exchange.run.read_credentials().values()]
+    wrong = key[:-1] + ("0" if key[-1] != "0" else "1")
+    with Crossbook(exchange.state.url, key, retries=Retries(0)) as client:
+        account = client.admin.create_account("logged").account
+        made = client.admin.create_key(account, ["trade"])
+        client.admin.revoke_key(account, made.key_id)
+    for odd in (wrong, made.key, key + "x", f"{key} {key}"):
+        for headers in ({"Authorization": f"Bearer {odd}"}, {"X-API-Key": odd}):
+            assert exchange.get("/v1/orders", **headers).status_code == 401
+    exchange.get(f"/v1/orders?key={key}", Authorization=f"Basic {key}")
+    exchange.get(f"/v1/orders/{key}", Authorization=f"Bearer {key}")
+    logs = [exchange.output, *exchange.run.logs_dir.glob("*.log")]
+    text = "".join(log.read_text(errors="replace") for log in logs)
+    assert made.key_id in text, "who did what is in the log"
+    for secret in map(secret_of, [*kept, key, wrong, made.key]):
+        assert secret not in text
