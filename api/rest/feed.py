@@ -14,12 +14,13 @@ from starlette.responses import Response
 
 from api.errors import Problem, retry_after
 from api.rest.answers import json_response
+from api.rest.parameters import SEQUENCE_MAX, integer
 from api.services import FeedPlaces, Services, services_of
 from projections.multicast.register import FeedUnavailableError, LineEntry, PlaceEntry, ShardEntry
 
 router: Final = APIRouter()
 ANSWER_S: Final = 10.0
-SEQUENCE_MAX: Final = 2**63 - 1
+SHARD_MAX: Final = 63
 COUNT_MAX: Final = 65_534
 REFUSALS: Final = {
     404: (404, "unknown_shard", "this shard is not published now"),
@@ -59,11 +60,11 @@ async def get_feed(request: Request) -> Response:
 @router.get("/v1/feed/{shard}/messages")
 async def get_feed_messages(
     request: Request,
-    shard: Annotated[int, Path(ge=0, description="A shard's number.")],
+    shard: Annotated[integer(0, SHARD_MAX), Path(description="A shard's number.")],
     first: Annotated[
-        int, Query(alias="from", ge=1, le=SEQUENCE_MAX, description="The first message's sequence.")
+        integer(1, SEQUENCE_MAX), Query(alias="from", description="The first message's sequence.")
     ],
-    count: Annotated[int, Query(ge=1, le=COUNT_MAX, description="Messages at most.")] = 10_000,
+    count: Annotated[integer(1, COUNT_MAX), Query(description="Messages at most.")] = 10_000,
 ) -> Response:
     """Messages that were published before, as one MoldUDP64 block: session 10 bytes, sequence u64,
     count u16, then each message with its length (u16) before it. Fewer than asked for where there
@@ -101,7 +102,8 @@ async def _entries(services: Services) -> list[ShardEntry]:
 
 def _places(services: Services) -> FeedPlaces:
     if services.feed is None:
-        raise Problem(503, "no_feed", "this exchange publishes no multicast feed")
+        detail = "this exchange publishes no multicast feed"
+        raise Problem(503, "no_feed", detail, headers=retry_after())
     return services.feed
 
 

@@ -27,12 +27,13 @@ def _digits(value: Any) -> Any:
     return value
 
 
-def _integer(low: int, high: int) -> Any:
+def integer(low: int, high: int) -> Any:
+    """An integer in decimal digits, with bounds."""
     return Annotated[int, Field(ge=low, le=high), BeforeValidator(_digits)]
 
 
-PageSize = _integer(1, PAGE_MAX)
-Sequence = _integer(0, SEQUENCE_MAX)
+PageSize = integer(1, PAGE_MAX)
+Sequence = integer(0, SEQUENCE_MAX)
 
 Depth = Annotated[PageSize, Query(description="Levels of each side.")]
 Limit = Annotated[PageSize, Query(description="Of one page at most.")]
@@ -47,7 +48,7 @@ MinPosition = Annotated[
         examples=["0-1"],
     ),
 ]
-AccountNumber = Annotated[_integer(1, ACCOUNT_MAX), Path(description="The account's number.")]
+AccountNumber = Annotated[integer(1, ACCOUNT_MAX), Path(description="The account's number.")]
 OrderReference = Annotated[
     str,
     Path(
