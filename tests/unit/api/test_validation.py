@@ -285,7 +285,7 @@ def test_a_replace_becomes_its_record() -> None:
 @pytest.mark.parametrize(
     ("request_", "refusal"),
     [
-        (Replace(order_id="1"), (400, "nothing_to_replace")),
+        (Replace(order_id="1"), (422, "nothing_to_replace")),
         (Replace(order_id="1", price=Raw(b"1")), (400, "symbol_required")),
         (Replace(order_id="1", symbol="AAPL", price=Raw(b"-1")), (422, "price_out_of_range")),
     ],
