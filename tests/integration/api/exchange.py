@@ -6,6 +6,7 @@ document (`tests.integration.api.conformance`).
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ from streams.matcher import Matcher, MatcherLimits
 from tests.integration.api.conformance import Contract
 
 _numbers = itertools.count(1)
+START_S = 60.0
 SYMBOLS = ("AAPL", "MSFT", "BRK/A", "^GSPC")
 
 
@@ -53,10 +55,14 @@ class Exchange:
         """Send one request with the key of this name; `more` goes to httpx."""
         headers = dict(more.pop("headers", {}))
         if key is not None:
-            headers["Authorization"] = f"Bearer {self.keys[key]}"
+            headers |= self.key_of(key)
         if body is not None:
             more["json"] = body
         return await self.client.request(method, path, headers=headers, **more)
+
+    def key_of(self, name: str) -> dict[str, str]:
+        """The header that carries the key of this name."""
+        return {"Authorization": f"Bearer {self.keys[name]}"}
 
     async def submit(self, symbol: str, side: str, quantity: int, **more: Any) -> httpx.Response:
         """Submit one order; `key` names whose."""
@@ -123,6 +129,11 @@ async def running_exchange(
                 await exchange.open_account("reader", "read")
                 await exchange.open_account("admin", "admin")
                 await exchange.list_instruments(*SYMBOLS)
+                async with asyncio.timeout(START_S):
+                    while (
+                        await client.get("/v1/orders", headers=exchange.key_of("alice"))
+                    ).is_error:
+                        await asyncio.sleep(0.05)  # until the history has its tables
                 yield exchange
             finally:
                 stop.set()
