@@ -340,7 +340,7 @@ def order_reference(
         detail = "name the order by order_id, or by client_order_id and symbol"
         raise Refusal(400, "invalid_order_reference", detail)
     if instrument is None:
-        raise Refusal(400, "symbol_required", "a client_order_id needs its symbol")
+        raise Refusal(422, "symbol_required", "a client_order_id needs its symbol")
     return instrument.shard, instrument, 0, client_order_id_of(request.client_order_id)
 
 
@@ -376,7 +376,7 @@ def replace_record(
         check_quantity(quantity)
         flags |= REPLACE_TOTAL
     if price_ticks and instrument is None:
-        raise Refusal(400, "symbol_required", "a new price needs the symbol, for its price collar")
+        raise Refusal(422, "symbol_required", "a new price needs the symbol, for its price collar")
     if not price_ticks and not quantity:
         raise Refusal(422, "nothing_to_replace", "give a price, a quantity, or both")
     if account.limits.order_notional_max and not (price_ticks and quantity):

@@ -75,11 +75,12 @@ async def get_analytics(
     """A figure of the market's past, from trades, quotes and order flow."""
     services = services_of(request)
     if symbol is None and metric != "movers":
-        raise Problem(400, "symbol_required", f"{metric} is of one symbol")
+        raise Problem(422, "symbol_required", f"{metric} is of one symbol")
     if symbol is not None:
         instrument_of(symbol, services.directory_view.symbols)
     if services.analytics is None:
-        raise Problem(503, "history_unavailable", "this server has no history to analyse")
+        detail = "this server has no history to analyse"
+        raise Problem(503, "history_unavailable", detail, headers=retry_after(RETRY_S))
     until = time.time_ns() if until_ns is None else until_ns
     begin = max(0, until - RANGE_NS) if from_ns is None else from_ns
     try:

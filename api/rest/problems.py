@@ -54,7 +54,7 @@ DETAILS: Final[dict[str, tuple[int, str]]] = {
     "invalid_order_id": (400, "an order_id is a decimal string, as it was answered"),
     "invalid_order_reference": (400, "name the order by order_id, or by client_order_id"),
     "invalid_order_notional_max": (400, "a order_notional_max is a plain decimal"),
-    "symbol_required": (400, "a new price needs the symbol, for its price collar"),
+    "symbol_required": (422, "a new price needs the symbol, for its price collar"),
     "price_too_fine": (422, "a price has at most 4 decimals"),
     "price_out_of_range": (422, "a price is above 0, at most 429496.7295"),
     "order_notional_max_too_fine": (422, "a order_notional_max has at most 4 decimals"),

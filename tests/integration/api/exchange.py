@@ -64,6 +64,12 @@ class Exchange:
         """The header that carries the key of this name."""
         return {"Authorization": f"Bearer {self.keys[name]}"}
 
+    async def until_readable(self) -> None:
+        """Wait until the history has its tables."""
+        async with asyncio.timeout(START_S):
+            while (await self.call("GET", "/v1/orders")).is_error:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
     async def submit(self, symbol: str, side: str, quantity: int, **more: Any) -> httpx.Response:
         """Submit one order; `key` names whose."""
         key = more.pop("key", "alice")
@@ -129,11 +135,7 @@ async def running_exchange(
                 await exchange.open_account("reader", "read")
                 await exchange.open_account("admin", "admin")
                 await exchange.list_instruments(*SYMBOLS)
-                async with asyncio.timeout(START_S):
-                    while (
-                        await client.get("/v1/orders", headers=exchange.key_of("alice"))
-                    ).is_error:
-                        await asyncio.sleep(0.05)  # until the history has its tables
+                await exchange.until_readable()
                 yield exchange
             finally:
                 stop.set()

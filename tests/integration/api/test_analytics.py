@@ -61,7 +61,7 @@ async def test_questions_that_make_no_sense(exchange: Exchange) -> None:
     symbol = await exchange.new_symbol()
     await seen(exchange, f"/v1/analytics/movers?symbol={symbol}")
     now = time.time_ns()
-    assert (await ask(exchange, "vwap", 400))["reason"] == "symbol_required"
+    assert (await ask(exchange, "vwap", 422))["reason"] == "symbol_required"
     assert (await ask(exchange, "vwap", 404, symbol="NOPE"))["reason"] == "unknown_instrument"
     assert (await ask(exchange, "profit", 400, symbol=symbol))["reason"] == "invalid_parameter"
     for span in ({"from": 5, "to": 5}, {"from": 0, "to": now}, {"from": now - 2 * 86_400 * 10**9}):

@@ -84,7 +84,7 @@ async def test_a_bad_item_stops_none_of_the_others(exchange: Exchange) -> None:
         (400, "missing_field"),
         (400, "invalid_order_reference"),
         (400, "invalid_order_id"),
-        (400, "symbol_required"),
+        (422, "symbol_required"),
         (400, "unknown_field"),
         (201, None),
     ]

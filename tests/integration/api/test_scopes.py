@@ -31,6 +31,7 @@ OPEN = {
     "/v1/trades/{symbol}",
     "/v1/feed",
     "/v1/feed/{shard}/messages",
+    "/v1/analytics/{metric}",
 }
 # Documents and metrics, and the two that check keys themselves, with tests of their own.
 NO_ENDPOINT = {
@@ -49,6 +50,7 @@ PLACES = {
     "account": "1",
     "key_id": "000000000000",
     "shard": "0",
+    "metric": "vwap",
 }
 
 
@@ -172,7 +174,13 @@ async def test_accounts_are_in_no_public_answer(exchange: Exchange) -> None:
         if scope is None and method == "GET" and not path.startswith("/v1/feed"):
             place = path.replace("AAPL", symbol)
             query = {"min_position": last.json()["position"], "since": "0"}
-            more = query if "/v1/books" in path or "/v1/trades" in path else {}
+            if path.startswith("/v1/analytics"):
+                query = {"symbol": symbol}
+            more = (
+                query
+                if "/v1/analytics" in path or "/v1/books" in path or "/v1/trades" in path
+                else {}
+            )
             answer = await exchange.call("GET", place, key=None, params=more)
             assert answer.status_code == 200, place
             texts.append(answer.text)

@@ -260,7 +260,7 @@ def test_a_cancel_finds_its_shard() -> None:
     [
         (Cancel(), (400, "invalid_order_reference")),
         (Cancel(order_id="1", client_order_id="a"), (400, "invalid_order_reference")),
-        (Cancel(client_order_id="a"), (400, "symbol_required")),
+        (Cancel(client_order_id="a"), (422, "symbol_required")),
         (Cancel(order_id=str(2 << 55 | 1)), (404, "unknown_order")),
         (Cancel(order_id="1", symbol="NOPE"), (404, "unknown_instrument")),
     ],
@@ -286,7 +286,7 @@ def test_a_replace_becomes_its_record() -> None:
     ("request_", "refusal"),
     [
         (Replace(order_id="1"), (422, "nothing_to_replace")),
-        (Replace(order_id="1", price=Raw(b"1")), (400, "symbol_required")),
+        (Replace(order_id="1", price=Raw(b"1")), (422, "symbol_required")),
         (Replace(order_id="1", symbol="AAPL", price=Raw(b"-1")), (422, "price_out_of_range")),
     ],
 )
