@@ -123,7 +123,10 @@
       this.endFeed = CB.feed.subscribe("level1", [symbol], (message) => this.setNewest(Number(message.sequence)));
       const {symbol: meant, sequence, time} = this.begin;
       if (meant === symbol && time) await this.gotoAt({time});
-      else await this.goto(meant === symbol && sequence ? Number(sequence) : this.newest);
+      else if (meant === symbol && sequence) {
+        this.newest = Math.max(this.newest, Number(sequence)); // the stream may be a moment behind the log
+        await this.goto(Number(sequence));
+      } else await this.goto(this.newest);
       if (this.begin.order) this.life.open(this.begin.order);
       this.begin = {};
     }
