@@ -73,7 +73,7 @@ def open_page(browser: Browser, exchange: Exchange, path: str) -> Page:
 def page_cost(browser: Browser, exchange: Exchange, path: str, seconds: float) -> dict[str, Any]:
     """The main thread's share over `seconds`, and the updates that were drawn in them."""
     page = open_page(browser, exchange, path)
-    page.evaluate("window.drawn = 0; Crossbook.feed.onFlush(() => (window.drawn += 1))")
+    page.evaluate("window.drawn = 0; void Crossbook.feed.onFlush(() => (window.drawn += 1))")
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
     task = Task(session)

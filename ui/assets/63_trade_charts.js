@@ -13,7 +13,7 @@
     constructor(trade) {
       this.trade = trade;
       this.interval = "1m";
-      this.chart = new CB.Chart("candles", 500, () => this.figure());
+      this.chart = new CB.Chart("candles", 1000, () => this.figure());
       this.clear();
     }
 
@@ -142,7 +142,7 @@
   class Depth {
     constructor(trade) {
       this.trade = trade;
-      this.chart = new CB.Chart("depth", 200, () => this.figure());
+      this.chart = new CB.Chart("depth", 400, () => this.figure());
     }
 
     side(levels, colour, soft, name) {
