@@ -67,14 +67,15 @@ EMBEDDED: Final = Topology()
 
 @dataclass(frozen=True)
 class Running:
-    """A running exchange: its APIs, its PostgreSQL, an account's key, its supervisor, and the pids
-    of its own processes by name."""
+    """A running exchange: its APIs, its PostgreSQL, an account's key, its supervisor, the pids of
+    its own processes by name, and the keys of its first accounts."""
 
     urls: Sequence[str]
     postgres_dsn: str
     player: Credential
     supervisor: psutil.Process
     pids: Mapping[str, int]
+    credentials: Mapping[str, Credential]
 
     def connections(self, count: int) -> list[Connection]:
         """Connections with the account's key, spread evenly over the APIs."""
@@ -135,6 +136,7 @@ def running_exchange(folder: Path, topology: Topology = EMBEDDED) -> Iterator[Ru
                 run.read_credentials()[PLAYER],
                 psutil.Process(process.pid),
                 {name: mark.pid for name, mark in state.roles.items()},
+                run.read_credentials(),
             )
         finally:
             process.send_signal(signal.SIGINT)

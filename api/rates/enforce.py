@@ -54,7 +54,7 @@ class Rates:
 
     async def count(self, scope: Any, policy: Policy, name: str, cost: int = 1) -> None:
         """Count `cost` against a policy, and have the answer tell so. Raises Problem (429)."""
-        if policy.per_s == 0:
+        if policy.per_s == 0 or cost == 0:
             return
         verdict = await self.limiter.take(policy, name, cost)
         scope.setdefault(VERDICTS, []).append(verdict)
