@@ -4,8 +4,9 @@
 
 Three figures, a JSON line each, on an exchange of its own:
 
-- `page`: the share of time that the browser's main thread works (CDP's TaskDuration) while a page
-  gets ten and more updates a second, for the Trade and the Market page;
+- `page`: the share of time that the browser's main thread works (CDP's TaskDuration, by the wall
+  and by the thread's own clock) while a page gets ten and more updates a second, for the Trade and
+  the Market page;
 - `screen`: from when an order is sent until the page has painted what came of it, upper bounds of
   match to screen: HTTP and matching are in them (docs/ui.md);
 - `exchange`: the matcher's p99 apply time at `--rate` orders/s without and with `--dashboards`
@@ -40,7 +41,7 @@ SIZE = {"width": 1440, "height": 900}
 SETTLE_S = 5.0
 TRADE_CHANNELS = ("level2", "trades", "status", "orders")
 MARKET_CHANNELS = ("level1", "trades", "status")
-BUCKET = re.compile(r'crossbook_matcher_apply_seconds_bucket\{[^}]*le="([^"]+)"[^}]*\} (\S+)')
+BUCKET = re.compile(r'crossbook_matcher_apply_seconds_bucket\{(?:[^}]*,)?le="([^"]+)"[^}]*\} (\S+)')
 WATCH = """(wanted) => { window.painted = {}; Crossbook.feed.onFlush(() => {
   const book = Crossbook.feed.books.get(wanted);
   for (const level of book.bids.best()) if (!(level.price in window.painted))
@@ -53,6 +54,14 @@ class Task:
     """The browser's main thread, as CDP's Performance domain counts it, in seconds."""
 
     session: CDPSession
+
+    @classmethod
+    def of(cls, page: Page, clock: str) -> Task:
+        """Of a page; `clock` is timeTicks (the wall) or threadTicks (the thread's CPU time)."""
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.setTimeDomain", {"timeDomain": clock})
+        session.send("Performance.enable")
+        return cls(session)
 
     def busy_s(self) -> float:
         """Time in tasks since the page began."""
@@ -74,16 +83,16 @@ def page_cost(browser: Browser, exchange: Exchange, path: str, seconds: float) -
     """The main thread's share over `seconds`, and the updates that were drawn in them."""
     page = open_page(browser, exchange, path)
     page.evaluate("window.drawn = 0; void Crossbook.feed.onFlush(() => (window.drawn += 1))")
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
-    task = Task(session)
-    began, busy, drawn = time.monotonic(), task.busy_s(), page.evaluate("window.drawn")
+    task, thread = (Task.of(page, clock) for clock in ("timeTicks", "threadTicks"))
+    began, drawn = time.monotonic(), page.evaluate("window.drawn")
+    busy, worked = task.busy_s(), thread.busy_s()
     page.wait_for_timeout(seconds * 1_000)
     elapsed = time.monotonic() - began
     figures = {
         "figure": "page",
         "path": path,
         "main_thread_share": round((task.busy_s() - busy) / elapsed, 3),
+        "main_thread_cpu_share": round((thread.busy_s() - worked) / elapsed, 3),
         "updates_per_s": round((page.evaluate("window.drawn") - drawn) / elapsed, 1),
         "messages_per_s": page.evaluate("Crossbook.feed.rate"),
     }
