@@ -6,6 +6,7 @@ was revoked answers nothing more; loaders live as long as one operation and keep
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ class Context:
     connection: LiveConnection | None = None
     connection_params: dict[str, Any] | None = None
     cost: int = 0
+    analytics_turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _caller: Caller | None = field(default=None, repr=False)
     _scopes: frozenset[str] = frozenset()
 

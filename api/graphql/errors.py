@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from graphql import GraphQLError, GraphQLSyntaxError
+from graphql import GraphQLError, GraphQLSyntaxError, ValueNode
 
 from api.errors import EXPECTED, Problem, problem_of
 from api.stream.protocol import StreamError
@@ -50,6 +50,8 @@ def shown(error: GraphQLError, request_id: str) -> GraphQLError:
         return _like(error, problem.detail, problem_extensions(problem))
     if isinstance(cause, GraphQLError):
         return _like(error, cause.message, {"code": BAD_VALUE, **(cause.extensions or {})})
+    if isinstance(cause, ValueError) and error.path is None and _of_value(error):
+        return _like(error, "a value of the query is too long to be one", {"code": INVALID})
     if cause is not None:
         log.error("GraphQL request %s failed", request_id, exc_info=cause)
         detail = "something unexpected went wrong; it is logged under this request id"
@@ -58,6 +60,12 @@ def shown(error: GraphQLError, request_id: str) -> GraphQLError:
         return error
     code = SYNTAX if isinstance(error, GraphQLSyntaxError) else INVALID
     return _like(error, error.message, {"code": code})
+
+
+def _of_value(error: GraphQLError) -> bool:
+    """Whether the document itself holds what could not be read, such as a number of 5,000 digits
+    (Python reads no more than 4,300)."""
+    return bool(error.nodes) and isinstance(error.nodes[0], ValueNode)
 
 
 def _like(error: GraphQLError, message: str, extensions: dict[str, Any]) -> GraphQLError:

@@ -17,6 +17,7 @@ from graphql.utilities import get_operation_ast
 from strawberry.extensions import SchemaExtension
 from strawberry.types import ExecutionContext
 
+from api.graphql.analytics import intervals_in
 from api.graphql.errors import refused, shown
 from api.graphql.measure import Measurer, Measures
 from api.graphql.settings import GraphQLLimits
@@ -130,6 +131,7 @@ class Guard(SchemaExtension):
             document,
             execution.variables or {},
             {} if context is None else context.lengths(),
+            {"analytics": intervals_in},
         )
         found = measurer.measure(operation)
         if context is not None:

@@ -15,6 +15,7 @@ from api.graphql.market_types import (
     day_of,
     trade_of,
 )
+from api.graphql.scalars import TIME_MAX_NS
 from commands.directory.entries import InstrumentEntry
 from projections.read_market import CANDLES_MAX
 from projections.read_pages import TradesWanted
@@ -22,7 +23,6 @@ from projections.read_pages import TradesWanted
 TRADE = "t"
 SYMBOLS_MAX = 1_000
 MOVERS_MAX = 50
-TIME_MAX_NS = 2**63 - 1 - 86_400 * 10**9
 
 
 def entries_named(info: Ask, symbols: list[str] | None) -> list[InstrumentEntry]:

@@ -6,12 +6,13 @@ nested: each is measured once. What it counts, it counts as if all fragments wer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from graphql import (
     DocumentNode,
+    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -24,12 +25,14 @@ from graphql import (
     ListValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    StringValueNode,
     VariableNode,
     get_named_type,
     get_nullable_type,
     is_list_type,
 )
 
+INTERVALS: Final = "intervals"  # of the range that a field's arguments name
 # Lists whose length the field above says, by its argument.
 SIZED_ABOVE: Final = {
     "bids": "depth",
@@ -39,9 +42,22 @@ SIZED_ABOVE: Final = {
     "gainers": "movers",
     "losers": "movers",
     "mostActive": "movers",
+    "vwap": INTERVALS,
+    "twap": INTERVALS,
+    "candles": INTERVALS,
+    "quotedSpread": INTERVALS,
+    "effectiveSpread": INTERVALS,
+    "realisedSpread": INTERVALS,
+    "depth": INTERVALS,
+    "orderToTrade": INTERVALS,
+    "fillRate": INTERVALS,
+    "activity": INTERVALS,
 }
+# What each field of a type costs besides its values.
+WEIGHTS: Final = {"Analytics": 400}
 OWN_SIZES: Final = ("first", "points")
 LENGTH_SUPPOSED: Final = 10
+DIGITS_MAX: Final = 18
 INTROSPECTION: Final = "__"
 
 
@@ -70,12 +86,15 @@ Sizes = tuple[tuple[str, int], ...]
 
 @dataclass
 class Measurer:
-    """Measures one operation. `lengths` says how long lists are that no argument bounds."""
+    """Measures one operation. `lengths` says how long lists are that no argument bounds;
+    `intervals` how many there are in the range that the arguments of some root fields name."""
 
     schema: GraphQLSchema
     document: DocumentNode
     variables: Mapping[str, Any]
     lengths: Mapping[str, int]
+    intervals: Mapping[str, Callable[[Mapping[str, Any]], int]]
+    _given: dict[str, Any] = field(default_factory=dict)
     _fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
     _known: dict[tuple[str, Sizes], Measures] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)
@@ -87,6 +106,11 @@ class Measurer:
             for each in self.document.definitions
             if isinstance(each, FragmentDefinitionNode)
         }
+        defaults = {
+            each.variable.name.value: self._default(each.default_value)
+            for each in operation.variable_definitions or ()
+        }
+        self._given = {**defaults, **self.variables}
         root = self.schema.get_root_type(operation.operation)
         return self._selections(operation.selection_set, root, ())
 
@@ -125,6 +149,7 @@ class Measurer:
         if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
             found = parent.fields.get(name)
         own = self._sizes(node, found)
+        weight = 0 if found is None else WEIGHTS.get(parent.name, 0)
         inner = Measures()
         if node.selection_set is not None:
             kind = None if found is None else get_named_type(found.type)
@@ -137,7 +162,7 @@ class Measurer:
             0 if name.startswith(INTROSPECTION) else depth,
             inner.aliases + (1 if node.alias is not None else 0),
             inner.fields + 1,
-            times * (1 + inner.cost),
+            times * (1 + inner.cost) + weight,
         )
 
     def _length(self, name: str, found: GraphQLField | None, own: Sizes, above: Sizes) -> int:
@@ -163,15 +188,33 @@ class Measurer:
             size = self._number(given.value)
             if size is not None:
                 sizes[given.name.value] = size
+        intervals = self.intervals.get(node.name.value)
+        if intervals is not None:
+            sizes[INTERVALS] = intervals(
+                {each.name.value: self._value(each.value) for each in node.arguments or ()}
+            )
         return tuple(sizes.items())
+
+    def _default(self, value: Any) -> Any:
+        """A variable's default, as far as it bounds anything."""
+        if isinstance(value, ListValueNode):
+            return list(value.values)
+        return self._number(value) if isinstance(value, IntValueNode) else self._value(value)
+
+    def _value(self, value: Any) -> Any:
+        """A text or a name; None for what is neither."""
+        if isinstance(value, StringValueNode | EnumValueNode):
+            return value.value
+        return self._given.get(value.name.value) if isinstance(value, VariableNode) else None
 
     def _number(self, value: Any) -> int | None:
         if isinstance(value, IntValueNode):
-            return max(0, int(value.value))
+            # Of more digits than any Int has, so many that Python would not read them.
+            return max(0, int(value.value[:DIGITS_MAX]))
         if isinstance(value, ListValueNode):
             return len(value.values)
         if isinstance(value, VariableNode):
-            given = self.variables.get(value.name.value)
+            given = self._given.get(value.name.value)
             if isinstance(given, list):
                 return len(given)
             return max(0, given) if isinstance(given, int) else None

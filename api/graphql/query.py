@@ -13,6 +13,7 @@ from api.errors import Problem
 from api.graphql.account import Account
 from api.graphql.account_reads import account_executions, account_orders
 from api.graphql.account_types import ExecutionConnection, Order, OrderConnection
+from api.graphql.analytics import Analytics, analytics_of
 from api.graphql.enums import CandleInterval
 from api.graphql.inputs import AsOf, ExecutionFilter, OrderFilter, TradeFilter
 from api.graphql.life_types import OrderLife, life_shown
@@ -115,6 +116,22 @@ class Query:
     ) -> list[Candle] | None:
         """By the gateway's clock."""
         return await candles_between(info, symbol, interval, since, until, first)
+
+    @strawberry.field(
+        description="Figures of the past, from trades, quotes and order flow, of one instrument; "
+        "without `symbol` of all (`movers` alone). In [since, until): until now and since a day "
+        "before where they are left out; at most 31 days and 2,000 intervals."
+    )
+    def analytics(
+        self,
+        info: Ask,
+        symbol: str | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        interval: CandleInterval = CandleInterval.M1,
+    ) -> Analytics | None:
+        """By the gateway's clock."""
+        return analytics_of(info, symbol, since, until, interval)
 
     @strawberry.field(
         description="All instruments, or those with these symbols, with the day's movers (`movers` "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, NewType
 
 import strawberry
@@ -22,6 +23,7 @@ from domain.codes import PRICE_TICKS_MAX
 
 Price = NewType("Price", int)  # price ticks, 1/10,000 dollar
 Money = NewType("Money", int)  # 1/10,000 dollar, signed
+Mean = NewType("Mean", Decimal)  # 1/10,000 dollar, signed, and parts of it
 Quantity = NewType("Quantity", int)
 Sequence = NewType("Sequence", int)
 OrderId = NewType("OrderId", int)
@@ -32,6 +34,7 @@ Checksum = NewType("Checksum", int)
 
 NS: Final = 1_000_000_000
 NUMBER_MAX: Final = 2**63 - 1
+TIME_MAX_NS: Final = NUMBER_MAX - 86_400 * NS
 DIGITS: Final = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)
 PRICE: Final = re.compile(r"(0|[1-9]\d{0,5})(?:\.(\d{1,4}))?", re.ASCII)
 TIME: Final = re.compile(
@@ -64,6 +67,11 @@ def time_ns_of(value: Any) -> int:
 def money_text(ticks: int) -> str:
     """Signed 1/10,000 dollars as a decimal string with 4 decimals."""
     return f"-{price_text(-ticks)}" if ticks < 0 else price_text(ticks)
+
+
+def mean_text(ticks: Decimal) -> str:
+    """Signed 1/10,000 dollars, with parts, as a decimal string with 8 decimals, half to even."""
+    return f"{ticks.scaleb(-4):.8f}"
 
 
 def _number(name: str) -> Callable[[Any], int]:
@@ -110,6 +118,12 @@ def _scalar(
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     Price: _scalar("Price", 'Dollars a share, 4 decimals: "187.2500".', price_text, price_ticks),
     Money: _scalar("Money", 'Dollars, signed, 4 decimals: "-12.5000".', money_text, _only_written),
+    Mean: _scalar(
+        "Mean",
+        'A mean of prices or spreads in dollars, signed, 8 decimals: "187.25004167".',
+        mean_text,
+        _only_written,
+    ),
     Quantity: _scalar(
         "Quantity",
         "Shares, a JSON integer, which may pass 32 bits where it is a sum.",

@@ -6,25 +6,20 @@ Guarantees: computed off the event loop, few at a time, over bounded ranges
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from api.errors import Problem, retry_after
+from api.analytics import figures, needs_symbol, range_of
 from api.rest.answers import json_response
 from api.rest.parameters import Sequence
 from api.services import services_of
 from commands.validation import instrument_of
 from projections.analytics.names import INTERVALS
-from projections.read_analytics import AnalyticsBusyError
-from projections.read_history import HistoryUnavailableError
 
 router: Final = APIRouter()
-RANGE_NS: Final = 86_400 * 10**9
-RETRY_S: Final = 1.0
 
 Metric = Literal[
     "vwap",
@@ -74,26 +69,13 @@ async def get_analytics(
 ) -> Response:
     """A figure of the market's past, from trades, quotes and order flow."""
     services = services_of(request)
-    if symbol is None and metric != "movers":
-        raise Problem(422, "symbol_required", f"{metric} is of one symbol")
+    needs_symbol(metric, symbol)
     if symbol is not None:
         instrument_of(symbol, services.directory_view.symbols)
-    if services.analytics is None:
-        detail = "this server has no history to analyse"
-        raise Problem(503, "history_unavailable", detail, headers=retry_after(RETRY_S))
-    until = time.time_ns() if until_ns is None else until_ns
-    begin = max(0, until - RANGE_NS) if from_ns is None else from_ns
-    try:
-        rows = await services.analytics.ask(
-            metric, symbol, from_ns=begin, until_ns=until, every_ns=INTERVALS[interval]
-        )
-    except ValueError as error:
-        raise Problem(422, "invalid_range", str(error)) from error
-    except AnalyticsBusyError as error:
-        raise Problem(503, "busy", str(error), headers=retry_after(RETRY_S)) from error
-    except HistoryUnavailableError as error:
-        detail = "the history cannot be read now; try again"
-        raise Problem(503, "history_unavailable", detail, headers=retry_after(RETRY_S)) from error
+    begin, until = range_of(from_ns, until_ns)
+    rows = await figures(
+        services, metric, symbol, from_ns=begin, until_ns=until, every_ns=INTERVALS[interval]
+    )
     return json_response(
         AnalyticsAnswer(
             metric=metric,

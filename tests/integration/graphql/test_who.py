@@ -123,6 +123,7 @@ async def test_public_answers_name_no_account(exchange: Served) -> None:
             "trades": '(symbol: "AAPL", first: 20)',
             "candles": '(symbol: "AAPL", first: 20)',
             "market": "(movers: 2)",
+            "analytics": '(symbol: "AAPL", interval: H4)',
         }.get(name, "")
         found = await ask(exchange, f"{{ {name}{given}{selection(field.type, 3)} }}")
         assert not names & texts_in(found), name
