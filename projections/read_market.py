@@ -98,20 +98,36 @@ CANDLES: Final = """
     JOIN trades o ON o.instrument = %(instrument)s AND o.match_number = c.first_match
     JOIN trades l ON l.instrument = %(instrument)s AND l.match_number = c.last_match
     ORDER BY c.bucket"""
+# A summary whose first trade is of the day is of the day as a whole; trades are added up only
+# where one reaches back before it, such as where trading time stands still.
 DAYS: Final = """
+    WITH summed AS (
+        SELECT instrument, min(first_match_number) AS first_match,
+            max(last_match_number) AS last_match, max(high_ticks) AS high_ticks,
+            min(low_ticks) AS low_ticks, sum(volume)::bigint AS volume, sum(value) AS turnover,
+            sum(trade_count)::bigint AS trade_count,
+            bool_and(first_executed_at_ns >= %(from_ns)s) AS whole
+        FROM daily_summaries WHERE last_executed_at_ns >= %(from_ns)s GROUP BY instrument
+    ), days AS (
+        SELECT instrument, first_match, last_match, high_ticks, low_ticks, volume, turnover,
+            trade_count
+        FROM summed WHERE whole
+        UNION ALL
+        SELECT s.instrument, t.* FROM summed s CROSS JOIN LATERAL (
+            SELECT min(match_number) AS first_match, max(match_number) AS last_match,
+                max(price_ticks) AS high_ticks, min(price_ticks) AS low_ticks,
+                sum(quantity)::bigint AS volume, sum(price_ticks::numeric * quantity) AS turnover,
+                count(*) AS trade_count
+            FROM trades WHERE instrument = s.instrument AND executed_at_ns >= %(from_ns)s
+        ) t WHERE NOT s.whole
+    )
     SELECT d.instrument, o.price_ticks AS open_ticks, d.high_ticks, d.low_ticks,
-        l.price_ticks AS close_ticks, d.volume, d.turnover, d.trade_count,
+        l.price_ticks AS close_ticks, d.volume, d.turnover::text AS turnover, d.trade_count,
         d.last_match AS last_match_number,
         (SELECT p.price_ticks FROM trades p
             WHERE p.instrument = d.instrument AND p.match_number < d.first_match
             ORDER BY p.match_number DESC LIMIT 1) AS previous_ticks
-    FROM (
-        SELECT instrument, min(match_number) AS first_match, max(match_number) AS last_match,
-            max(price_ticks) AS high_ticks, min(price_ticks) AS low_ticks,
-            sum(quantity)::bigint AS volume, sum(price_ticks::numeric * quantity)::text AS turnover,
-            count(*) AS trade_count
-        FROM trades WHERE executed_at_ns >= %(from_ns)s GROUP BY instrument
-    ) d
+    FROM days d
     JOIN trades o ON o.instrument = d.instrument AND o.match_number = d.first_match
     JOIN trades l ON l.instrument = d.instrument AND l.match_number = d.last_match"""
 POINTS: Final = """
