@@ -15,7 +15,7 @@ import redis
 from crossbook_client import ApiError
 from tests.integration.observability.watched import Scrape, Watched, until
 
-ROLES = {"api", "matching", "projections"}
+ROLES = {"api", "matching", "multicast", "projections"}
 STAGES = (
     "crossbook_sequencer_queue_seconds",
     "crossbook_command_append_seconds",
@@ -64,7 +64,7 @@ def test_counters_move_with_the_orders(exchange: Watched) -> None:
     assert moved("crossbook_http_requests_total", **posted, status="201") == 6
     assert moved("crossbook_http_requests_total", **posted, status="422") == 1
     assert after.total("crossbook_ready") == 1
-    assert after.all("crossbook_role_up") == [1, 1]
+    assert after.all("crossbook_role_up") == [1, 1, 1]
 
 
 def _when_written(exchange: Watched, before: Scrape) -> Scrape | None:
@@ -118,8 +118,12 @@ def test_every_role_shows_itself(exchange: Watched) -> None:
     found = exchange.scrape()
     roles = {dict(labels)["role"] for labels in found.samples["process_cpu_seconds_total"]}
     assert roles == ROLES
-    for labels in found.samples["crossbook_sink_stopped"]:
-        assert dict(labels)["role"] == "projections"
+    sinks = [dict(labels) for labels in found.samples["crossbook_sink_stopped"]]
+    assert {(each["role"], each["sink"]) for each in sinks} == {
+        ("projections", "redis"),
+        ("projections", "postgres"),
+        ("multicast", "multicast"),
+    }
 
 
 def test_projections_that_stand_still_make_it_unready(exchange: Watched) -> None:
@@ -168,7 +172,7 @@ def test_a_killed_role_is_shown_down_then_up_again(exchange: Watched) -> None:
 
     until(again, "another matcher")
     found = until(
-        lambda: now if (now := exchange.scrape()).all("crossbook_role_up") == [1, 1] else None,
+        lambda: now if (now := exchange.scrape()).all("crossbook_role_up") == [1, 1, 1] else None,
         "its metrics",
     )
     position = found.total("crossbook_written_batches_total")
@@ -206,7 +210,7 @@ def test_a_projection_that_stopped_on_a_fork_is_not_ready(exchange: Watched) -> 
         finally:
             store.hset(key, "chain", sound)
     until(lambda: not exchange.behind(), "ready again")
-    until(lambda: exchange.scrape().all("crossbook_sink_stopped") == [0, 0], "the sink goes on")
+    until(lambda: exchange.scrape().all("crossbook_sink_stopped") == [0, 0, 0], "the sink goes on")
     until(lambda: caught_up(exchange.scrape()), "no lag")
 
 

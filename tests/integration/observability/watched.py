@@ -93,7 +93,7 @@ class Watched:
         """Whether it is ready; raises AssertionError where it ended."""
         assert self.process.poll() is None, self.output.read_text()
         state = self.run.read_state()
-        return state is not None and len(state.roles) >= 3 and is_ready(state.url)[0]
+        return state is not None and len(state.roles) >= 4 and is_ready(state.url)[0]
 
     @property
     def state(self) -> ExchangeState:
