@@ -30,6 +30,8 @@ BATCH_MAX: Final = 40
 PATIENCE_S: Final = 120.0  # how long a client tries to have one request answered
 RETRY_PAUSE_S: Final = 0.05
 ABANDONS: Final = 0.2
+# What a cancel or replace is told of an order that is done.
+GONE: Final = ((404, "unknown_order"), (422, "too_late"))
 
 
 @dataclass
@@ -238,7 +240,7 @@ class Client(threading.Thread):
         self.journal.counts[f"{item.operation} {status}"] += 1
         if status == 200:
             self._take_change(item, result)
-        elif status == 404 and result.get("reason") == "unknown_order":
+        elif (status, result.get("reason")) in GONE:
             self._open.pop(item.order.client_order_id, None)
         else:
             self._complain(item.operation, status, result)
