@@ -148,6 +148,7 @@ async def test_ten_stalled_clients_of_five_hundred_delay_nobody(new_exchange: Ne
     print(f"{healthy[0].deltas} deltas, {healthy[0].bytes_read:,} bytes a client")
     print(f"cut off after {cut_off_s:.1f} s, at most {max(held):.0f} bytes held for one client")
     assert cut_off_s < CUT_OFF_WITHIN_S
-    assert 0 < max(held) <= HELD_BYTES_MAX
+    # Nothing, where the system's own buffers take all until the client is cut off.
+    assert held and max(held) <= HELD_BYTES_MAX
     for each in clients:
         each.transport.abort()
