@@ -65,25 +65,17 @@ def listen(
     from cli.listen import Shown, listen_live, read_file
     from cli.main import told_in_a_line
 
-    wanted = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
-    shown = Shown(symbols=wanted, depth=depth, as_json=json)
-    given = (url, group_a or group_b)
-    if sum(one is not None for one in (*given, from_file)) > 1:
-        _usage("--url, --group-a/--group-b and --from-file exclude each other")
-    if (rerequest or snapshot or session) and not (group_a or group_b):
-        _usage("--rerequest, --snapshot and --session go with --group-a or --group-b")
-    if len(session) > 10 or not session.isascii():
-        _usage(f"--session has at most ten ASCII characters; not {session!r}")
-    if record is not None and from_file is not None:
-        _usage("--record writes what is heard; there is nothing to record of a file")
+    described, filed = (group_a or group_b) is not None, from_file is not None
+    _one_source(url is not None, described, filed)
+    _fitting(described, rerequest or snapshot, session, filed and record)
+    shown = Shown(symbols=_symbols(symbols), depth=depth, as_json=json)
     with told_in_a_line():
         if from_file is not None:
             sound = read_file(from_file, shown)
         else:
             options = _options(
-                described=_described((group_a, group_b), session, rerequest, snapshot),
-                url=url,
-                data_dir=data_dir,
+                _described((group_a, group_b), session, rerequest, snapshot),
+                (url, data_dir),
                 lines=_lines(line),
                 interface=interface,
                 only=shard or (),
@@ -93,6 +85,24 @@ def listen(
             sound = listen_live(options, shown, duration or None)
     if not sound:
         raise typer.Exit(1)
+
+
+def _symbols(text: str) -> list[str]:
+    return [symbol.strip() for symbol in text.split(",") if symbol.strip()]
+
+
+def _one_source(*given: bool) -> None:
+    if sum(given) > 1:
+        _usage("--url, --group-a/--group-b and --from-file exclude each other")
+
+
+def _fitting(described: bool, service: str | None, session: str, unheard: object) -> None:
+    if (service or session) and not described:
+        _usage("--rerequest, --snapshot and --session go with --group-a or --group-b")
+    if len(session) > 10 or not session.isascii():
+        _usage(f"--session has at most ten ASCII characters; not {session!r}")
+    if unheard:
+        _usage("--record writes what is heard; there is nothing to record of a file")
 
 
 def _usage(message: str) -> NoReturn:
@@ -144,7 +154,7 @@ def _described(
 
 
 def _options(
-    *, described: FeedShard | None, url: str | None, data_dir: Path | None, **more: object
+    described: FeedShard | None, exchange: tuple[str | None, Path | None], **more: object
 ) -> ListenOptions:
     from cli.main import load_settings
     from cli.run_state import RunFolder
@@ -152,6 +162,7 @@ def _options(
 
     if described is not None:
         return ListenOptions(shards=[described], **more)  # type: ignore[arg-type]
+    url, data_dir = exchange
     if url is None:
         url = RunFolder(load_settings(data_dir).data_dir).running().url
     return ListenOptions(url=url, **more)  # type: ignore[arg-type]

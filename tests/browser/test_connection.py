@@ -27,8 +27,8 @@ def test_a_killed_api_greys_the_page_which_comes_back_by_itself(
     expect(page.locator("#bar-feed")).to_have_text("Live, with key")
     assert body_filter(page) == "none"
     with exchange.client("demo") as client:
-        client.submit("IBM", "buy", 10, price="223.90")
-        book = client.book("IBM", depth=50)
+        last = client.submit("IBM", "buy", 10, price="223.90")
+        book = client.book("IBM", depth=50, min_position=last.position)
         until(
             lambda: page.evaluate("Crossbook.feed.books.get('IBM').sequence") == str(book.sequence),
             "the page follows the new process",

@@ -74,8 +74,9 @@ def test_the_book_on_screen_is_the_exchanges_own(open_page: OpenPage, exchange: 
     with exchange.client("player") as client:
         for number in range(40):  # past the 16th message of the chain, which has a checksum
             client.submit("CSCO", "buy", 10 + number, price=f"{54.90 - (number % 20) / 100:.2f}")
-            client.submit("CSCO", "sell", 20 + number, price=f"{55.10 + (number % 20) / 100:.2f}")
-        book = client.book("CSCO", depth=1000)
+            price = f"{55.10 + (number % 20) / 100:.2f}"
+            last = client.submit("CSCO", "sell", 20 + number, price=price)
+        book = client.book("CSCO", depth=1000, min_position=last.position)
     until(lambda: shown_book(page, "CSCO")["sequence"] == str(book.sequence), "the newest sequence")
     shown = shown_book(page, "CSCO")
     for side, levels in (("bids", book.bids), ("asks", book.asks)):

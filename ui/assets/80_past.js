@@ -167,6 +167,12 @@
       while (this.done < this.steps.length && this.steps[this.done].sequence <= sequence) this.forward();
     }
 
+    /** Go to the step that event `sequence` is of: a command's events change the book as one. */
+    gotoStepOf(sequence) {
+      this.goto(sequence);
+      if (this.sequence < sequence) this.forward();
+    }
+
     top() {
       return [best(this.levels.BUY, true), best(this.levels.SELL, false)];
     }

@@ -112,7 +112,7 @@
       if (sequence !== null && sequence !== undefined) {
         const button = make("button", "cb-row-button", `Book at ${F.quantity(sequence)}`);
         button.type = "button";
-        button.addEventListener("click", () => this.travel.goto(sequence));
+        button.addEventListener("click", () => this.travel.goto(sequence, {whole: true}));
         item.append(button);
       }
       return item;

@@ -146,8 +146,8 @@
       }
     }
 
-    /** Show the book after event `sequence`. */
-    async goto(sequence) {
+    /** Show the book after event `sequence`, or with `whole` after all events of the command that it is of. */
+    async goto(sequence, {whole = false} = {}) {
       const wanted = Math.max(0, Math.min(sequence, this.newest));
       const asked = (this.asked += 1);
       if (!this.past || !this.past.holds(wanted)) {
@@ -164,6 +164,7 @@
         }
         this.loading(false);
       } else this.past.goto(wanted);
+      if (whole) this.past.gotoStepOf(wanted);
       this.draw();
       this.ahead();
     }
