@@ -33,7 +33,8 @@ class AsOf:
     """Which past."""
 
     sequence: Sequence | None = strawberry.field(
-        default=strawberry.UNSET, description="After this event of the book."
+        default=strawberry.UNSET,
+        description="After this event of the book; 0 is the empty book before its listing.",
     )
     time: Time | None = strawberry.field(
         default=strawberry.UNSET, description="At this time of the exchange's own clock."
@@ -93,10 +94,10 @@ class TradeFilter:
     )
 
 
-def bounded(name: str, value: int, most: int) -> int:
+def bounded(name: str, value: int, most: int, *, least: int = 1) -> int:
     """A count that a client asks for. Raises GraphQLError."""
-    if value < 1:
-        raise refused("invalid_value", f"{name} is 1 or more", status=400)
+    if value < least:
+        raise refused("invalid_value", f"{name} is {least} or more", status=400)
     if value > most:
         raise refused("page_too_large", f"{name} is at most {most}: ask for pages", status=400)
     return value

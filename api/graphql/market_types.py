@@ -13,6 +13,7 @@ from strawberry.types import Info
 
 from api.graphql.context import Context
 from api.graphql.enums import CandleInterval, Side, TradingState
+from api.graphql.inputs import bounded
 from api.graphql.scalars import (
     LogPosition,
     MatchNumber,
@@ -27,7 +28,7 @@ from commands.directory.entries import InstrumentEntry
 from projections.market_data.past import PastBook
 from projections.read_books import BookSnapshot, LastTrade, Top
 from projections.read_history import TradeRow
-from projections.read_market import CandleRow, DayRow
+from projections.read_market import POINTS_MAX, CandleRow, DayRow
 
 Ask = Info[Context, None]
 LevelRow = tuple[int, int, int]
@@ -375,6 +376,7 @@ class Instrument:
     )
     async def sparkline(self, info: Ask, points: int = 48) -> list[Price]:
         """Shared by all readers."""
+        bounded("points", points, POINTS_MAX, least=2)
         return await info.context.loaders.sparkline(self.entry.number, points)
 
 

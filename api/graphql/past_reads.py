@@ -90,8 +90,8 @@ def _moment(entry: InstrumentEntry, as_of: AsOf, shards: int) -> Moment:
 
 
 def _orders_asked(info: Ask) -> int:
-    """How many orders of each side the query asks for; 0 where for none."""
-    most = 0
+    """How many orders of each side the query asks for; 0 where for none. Raises GraphQLError."""
+    asked: list[int] = []
     waiting: list[Any] = [each for field in info.selected_fields for each in field.selections]
     while waiting:
         found = waiting.pop()
@@ -99,8 +99,8 @@ def _orders_asked(info: Ask) -> int:
             waiting += found.selections
         elif found.name == "orders":
             first = found.arguments.get("first")
-            most = max(most, ORDERS_FIRST if first is None else int(first))  # a literal is text
-    return bounded("first", most, ORDERS_MAX) if most else 0
+            asked.append(ORDERS_FIRST if first is None else int(first))  # a literal is text
+    return max((bounded("first", each, ORDERS_MAX) for each in asked), default=0)
 
 
 async def _present(

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from domain.batch import EventBatch, Position
+from domain.codes import TradingState
 from domain.event_records import decode_event, words_of_event
 from domain.events import Event, LevelChanged, OrderExecuted, TradingStateChanged
 from domain.exchange import Exchange
@@ -206,7 +207,8 @@ class ShardPast:
         self, instrument: int, sequence: int, depth: int, queued: int, deadline: float
     ) -> PastBook:
         if sequence == 0:
-            raise PastError("not_listed_then", "the first event of a book is its listing, 1")
+            listing = self.position_of(instrument, 1, deadline)
+            return _before_listing(self._reach(listing - 1, deadline), instrument)
         position = self.position_of(instrument, sequence, deadline)
         live = self._live
         assert live is not None and live.position == position
@@ -382,6 +384,22 @@ def book_of_replica(replica: ShardReplica, instrument: int, depth: int, queued: 
         bids=replica.levels(instrument, 0, depth),
         asks=replica.levels(instrument, 1, depth),
         queues=(replica.queue(instrument, 0, queued), replica.queue(instrument, 1, queued)),
+    )
+
+
+def _before_listing(replica: ShardReplica, instrument: int) -> PastBook:
+    """The book before its first event, its listing: empty, and nothing was allowed."""
+    return PastBook(
+        shard=replica.shard,
+        instrument=instrument,
+        position=replica.position,
+        sequence=0,
+        state=int(TradingState.CLOSED),
+        trading_time_ns=replica.trading_time_ns,
+        match_number=replica.match_number,
+        bids=[],
+        asks=[],
+        queues=([], []),
     )
 
 

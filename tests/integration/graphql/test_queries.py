@@ -73,7 +73,8 @@ async def test_a_book_of_the_past_is_that_of_an_independent_replay(exchange: Ser
         assert (book["sequence"], book["isPast"]) == (str(sequence), True)
         assert (rows_of(book["bids"]), rows_of(book["asks"])) == (bids, asks), sequence
     assert await code_of(exchange, query, at=str(newest + 1)) == "ahead"
-    assert await code_of(exchange, query, at="0") == "not_listed_then"
+    before = f'{{ book(symbol: "{SYMBOL}", asOf: {{position: "0-0,1-0"}}) {{ sequence }} }}'
+    assert await code_of(exchange, before) == "not_listed_then"
 
 
 async def test_steps_play_a_book_forward_to_what_it_is(exchange: Served) -> None:
