@@ -1,8 +1,9 @@
 """Every error as one shape: `application/problem+json` (RFC 9457), with a stable reason and the
 request's id.
 
-Guarantees: no path of the API answers an error in another shape, an unexpected exception is logged
-with the request id that the client was told, and nothing of it is shown to the client.
+Guarantees: no path of the API answers an error in another shape but `/graphql`, whose clients read
+an answer's `errors`; an unexpected exception is logged with the request id that the client was
+told, and nothing of it is shown to the client.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from projections.read_books import BooksUnavailableError
 from projections.read_history import HistoryBehindError, HistoryUnavailableError
 
 PROBLEM_TYPE: Final = "urn:crossbook:problem:"
+GRAPHQL_PATH: Final = "/graphql"
 RETRY_AFTER_S: Final = 1.0
 PLACE: Final = re.compile(r"\{[^}]*\}")
 
@@ -123,6 +125,35 @@ def problem_response(problem: Problem, request_id: str) -> Response:
         headers=problem.headers,
         media_type="application/problem+json",
     )
+
+
+def problem_extensions(problem: Problem) -> dict[str, Any]:
+    """What a problem is to a program that reads the errors of a GraphQL answer."""
+    found: dict[str, Any] = {"code": problem.reason, "status": problem.status}
+    after = problem.headers.get("Retry-After")
+    if after is not None:
+        found["retryAfterS"] = int(after)
+    return found
+
+
+def graphql_response(problem: Problem, request_id: str) -> Response:
+    """The refusal of a whole GraphQL request, in the shape of an answer."""
+    extensions = problem_extensions(problem)
+    if problem.status == 500:
+        extensions["requestId"] = request_id
+    error = {"message": problem.detail, "extensions": extensions}
+    return Response(
+        msgspec.json.encode({"data": None, "errors": [error]}),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type="application/json",
+    )
+
+
+def edge_response(problem: Problem, scope: Any) -> Response:
+    """The answer of what stands before the routes, as the clients of the path read it."""
+    shape = graphql_response if scope["path"] == GRAPHQL_PATH else problem_response
+    return shape(problem, request_id_of(scope))
 
 
 def problem_of(error: Exception) -> Problem:

@@ -14,7 +14,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem, problem_response
+from api.errors import Problem, edge_response
 
 PATH_BYTES_MAX: Final = 2_048
 QUERY_BYTES_MAX: Final = 4_096
@@ -132,7 +132,7 @@ class HeadLimitMiddleware:
                 self.limits.check(scope)
             except Problem as problem:
                 problem.headers = {**problem.headers, "Connection": "close"}
-                response = problem_response(problem, scope.get("request_id", ""))
+                response = edge_response(problem, scope)
                 await response(scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -3,7 +3,7 @@ for what nobody expected.
 
 Guarantees: each response carries `X-Request-ID`, and so does each line logged on the way to it; no
 request body beyond the limit is ever held in memory, however it is sent; an exception that no
-handler knows is logged and answered as a problem with status 500. Plain ASGI, because Starlette's
+handler knows is logged and answered with status 500. Plain ASGI, because Starlette's
 BaseHTTPMiddleware costs a task and a queue a request.
 """
 
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from api import metrics
-from api.errors import Problem, problem_response, retry_after
+from api.errors import Problem, edge_response, retry_after
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -80,14 +80,14 @@ class RequestIdMiddleware:
                 raise
             detail = "the exchange is stopping; a write may be in the log: send it again"
             problem = Problem(503, "stopping", detail, headers=retry_after())
-            await problem_response(problem, request_id)(scope, receive, send)
+            await edge_response(problem, scope)(scope, receive, send)
         except Exception:
             log.exception("request %s %s failed (%s)", scope["method"], scope["path"], request_id)
             if started():
                 raise
             detail = "something unexpected went wrong; it is logged under this request id"
             problem = Problem(500, "internal_error", detail)
-            await problem_response(problem, request_id)(scope, receive, send)
+            await edge_response(problem, scope)(scope, receive, send)
 
 
 class BodyLimitMiddleware:
@@ -132,7 +132,7 @@ class BodyLimitMiddleware:
         return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = problem_response(self._problem(), scope.get("request_id", ""))
+        response = edge_response(self._problem(), scope)
         await response(scope, receive, send)
 
     @staticmethod

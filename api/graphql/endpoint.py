@@ -27,9 +27,9 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 
-from api.errors import Problem, behind, request_id_of, retry_after
+from api.errors import Problem, behind, graphql_response, request_id_of, retry_after
 from api.graphql.context import Context
-from api.graphql.errors import problem_extensions, shown
+from api.graphql.errors import shown
 from api.graphql.live import Live, LiveConnection
 from api.graphql.loaders import Loaders
 from api.graphql.transport import TransportHandler
@@ -41,22 +41,10 @@ from api.stream.origin import origin_allowed
 from api.stream.protocol import StreamError
 from api.stream.socket import EXTENSION
 
-PATH: Final = "/graphql"
 INIT_WAIT: Final = timedelta(seconds=5)
 
 # It would log each refused handshake; the answer says it.
 logging.getLogger("strawberry.ws").setLevel(logging.ERROR)
-
-
-def error_response(problem: Problem) -> Response:
-    """A refusal of a whole request, in the shape of an answer."""
-    error = {"message": problem.detail, "extensions": problem_extensions(problem)}
-    return Response(
-        msgspec.json.encode({"data": None, "errors": [error]}),
-        status_code=problem.status,
-        headers=problem.headers,
-        media_type="application/json",
-    )
 
 
 class GraphQLEndpoint(GraphQL[Context, None]):
@@ -85,10 +73,11 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         try:
             response = await self._answer(request)
         except Problem as problem:
-            response = error_response(problem)
+            response = graphql_response(problem, request_id_of(scope))
         except HTTPException as error:
             reason = "no_such_page" if error.status_code == 404 else "malformed_request"
-            response = error_response(Problem(error.status_code, reason, error.reason))
+            problem = Problem(error.status_code, reason, error.reason)
+            response = graphql_response(problem, request_id_of(scope))
         await response(scope, receive, send)
 
     # --- HTTP -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from graphql import GraphQLError, GraphQLSyntaxError, ValueNode
 
-from api.errors import EXPECTED, Problem, problem_of
+from api.errors import EXPECTED, Problem, problem_extensions, problem_of
 from api.stream.protocol import StreamError
 
 INVALID: Final = "invalid_query"
@@ -27,15 +27,6 @@ log = logging.getLogger("crossbook.graphql")
 def refused(code: str, detail: str, **more: Any) -> GraphQLError:
     """A refusal with this code."""
     return GraphQLError(detail, extensions={"code": code, **more})
-
-
-def problem_extensions(problem: Problem) -> dict[str, Any]:
-    """What a problem is to a program that reads errors."""
-    found: dict[str, Any] = {"code": problem.reason, "status": problem.status}
-    after = problem.headers.get("Retry-After")
-    if after is not None:
-        found["retryAfterS"] = int(after)
-    return found
 
 
 def shown(error: GraphQLError, request_id: str) -> GraphQLError:

@@ -19,9 +19,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from api.errors import Problem
+from api.errors import Problem, problem_extensions
 from api.graphql.context import Context
-from api.graphql.errors import problem_extensions
 from api.graphql.live import TOO_MANY, UNAUTHORIZED
 from api.stream.protocol import StreamError
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Problem, problem_response
+from api.errors import Problem, edge_response
 from api.rates.limiter import RateLimiter
 from api.rates.policies import Policy, Verdict, rate_headers
 
@@ -107,7 +107,7 @@ class RateMiddleware:
         try:
             await self.rates.count(scope, self.rates.address, address_of(scope))
         except Problem as problem:
-            response = problem_response(problem, scope.get("request_id", ""))
+            response = edge_response(problem, scope)
             await response(scope, receive, send_with_rates)
             return
         await self.app(scope, receive, send_with_rates)

@@ -10,8 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
-from api.errors import install_error_handlers
-from api.graphql.endpoint import PATH as GRAPHQL_PATH
+from api.errors import GRAPHQL_PATH, install_error_handlers
 from api.graphql.endpoint import GraphQLEndpoint
 from api.graphql.live import Live
 from api.graphql.schema import build_schema

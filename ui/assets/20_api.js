@@ -51,6 +51,12 @@
     }
   }
 
+  /** The first of a GraphQL answer's errors, as REST would tell it. */
+  function problemOf([first]) {
+    const code = first && first.extensions && first.extensions.code;
+    return {reason: code || "graphql_error", detail: first ? first.message : ""};
+  }
+
   async function ask(method, path, body, options) {
     const {response, text} = await fetched(method, path, body, options, "application/json");
     let answer = {};
@@ -59,7 +65,7 @@
     } catch (error) {
       throw new ApiProblem(response.status, {detail: "the answer is not JSON"});
     }
-    if (!response.ok) throw new ApiProblem(response.status, answer);
+    if (!response.ok) throw new ApiProblem(response.status, answer.errors ? problemOf(answer.errors) : answer);
     return answer;
   }
 
@@ -72,11 +78,7 @@
 
   async function graphql(query, variables, options) {
     const answer = await ask("POST", "/graphql", {query, variables: variables || {}}, options);
-    if (answer.errors && answer.errors.length) {
-      const first = answer.errors[0];
-      const code = first.extensions && (first.extensions.reason || first.extensions.code);
-      throw new ApiProblem(200, {reason: code || "graphql_error", detail: first.message});
-    }
+    if (answer.errors && answer.errors.length) throw new ApiProblem(200, problemOf(answer.errors));
     return answer.data;
   }
 
