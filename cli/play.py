@@ -196,14 +196,14 @@ def explanations(report: PlayReport) -> list[str]:
     lines = [f"{count:,} not sent: {why}" for why, count in report.played.skipped.reasons.items()]
     lines += [
         f"{count:,} {why} (it had traded by then: the exchange fills the oldest order at a price)"
-        if why.endswith("unknown_order")
+        if why.endswith(("unknown_order", "too_late"))
         else f"{count:,} {why}"
         for why, count in totals.refused.items()
     ]
     if report.resent:
         lines.append(
             f"{report.resent:,} requests were sent again: what their first attempt had done is "
-            "answered as a repeat, or as unknown_order"
+            "answered as a repeat, or as too_late"
         )
     if totals.short_executions:
         lines.append(f"{totals.short_executions:,} immediate orders found less than their size")

@@ -7,7 +7,7 @@ through while new rows arrive. Newest first throughout.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, TypeVar
@@ -19,6 +19,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.batch import START, Position
+from domain.codes import DUPLICATE_CLIENT_ORDER_ID
 from projections.postgres.fold import STATUS_NAMES
 from projections.postgres.schema import HISTORY
 
@@ -222,6 +223,14 @@ SESSION: Final = f"""
     SET statement_timeout = {STATEMENT_TIMEOUT_MS};
     SET default_transaction_read_only = on"""
 NEWEST_ORDERS: Final = " ORDER BY accepted_at_ns DESC, order_id DESC LIMIT "
+# By a column without an index, so that the planner takes that of the names.
+SELECT_NAMED: Final = f"""
+    SELECT found.* FROM unnest(%(instruments)s::bigint[], %(names)s::text[], %(before)s::bigint[])
+        AS asked (number, name, before)
+    CROSS JOIN LATERAL ({SELECT_ORDERS} account = %(account)s AND client_order_id = asked.name
+        AND instrument = asked.number AND order_id < asked.before
+        AND reason <> {DUPLICATE_CLIENT_ORDER_ID}
+        ORDER BY accepted_position DESC, order_id DESC LIMIT 1) AS found"""
 NEWEST_EXECUTIONS: Final = " ORDER BY executed_at_ns DESC, match_number DESC, order_id DESC LIMIT "
 BEFORE_ORDER: Final = """
     AND (accepted_at_ns, order_id) < ((SELECT accepted_at_ns FROM orders
@@ -312,6 +321,24 @@ class HistoryReader:
             account=account,
             client_order_id=client_order_id,
             instrument=instrument,
+        )
+
+    async def orders_named(
+        self, account: int, asked: Sequence[tuple[int, str, int]]
+    ) -> list[OrderRow]:
+        """Of each (instrument, client order id, order id), at most 1,000, the account's newest
+        order under that name that was born before that order id; in no order. Duplicates that were
+        refused took nothing and are passed over."""
+        if len(asked) > LIMIT_MAX:
+            raise ValueError(f"at most {LIMIT_MAX} orders at once")
+        instruments, names, before = zip(*asked, strict=True) if asked else ((), (), ())
+        return await self.fetch(
+            OrderRow,
+            SELECT_NAMED,
+            account=account,
+            instruments=list(instruments),
+            names=list(names),
+            before=list(before),
         )
 
     async def orders(

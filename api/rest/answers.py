@@ -128,7 +128,7 @@ def state_of(outcome: Outcome) -> str:
 
 def result_of(outcome: Outcome, client_order_id: str | None) -> CommandResult:
     """The result of a submit, cancel or replace. A repeat's present order is added by the
-    caller."""
+    caller, who counts the refusal (`count_refusal`) too, once it is known what is said."""
     kind = outcome.kind
     if kind in (ACCEPTED, REPLACED):
         executed = outcome.executed_quantity
@@ -160,14 +160,12 @@ def result_of(outcome: Outcome, client_order_id: str | None) -> CommandResult:
 def _other_result(outcome: Outcome, client_order_id: str | None) -> CommandResult:
     order_id = str(outcome.order_id) if outcome.order_id else None
     if outcome.kind == REJECTED:
-        reason = reason_code(outcome.reason)
-        rejected("engine", reason)
         return CommandResult(
             status=reason_status(outcome.reason),
             outcome="rejected",
             order_id=order_id,
             client_order_id=client_order_id,
-            reason=reason,
+            reason=reason_code(outcome.reason),
             refused_by="engine",
             detail=reason_detail(outcome.reason),
         )
@@ -178,6 +176,12 @@ def _other_result(outcome: Outcome, client_order_id: str | None) -> CommandResul
     if outcome.kind == MASS_CANCELLED_ALL:
         raise ValueError("a mass cancel has an answer of its own")
     raise ValueError(f"the engine said nothing of command {outcome.command_index}")
+
+
+def count_refusal(result: CommandResult) -> None:
+    """Count a command that the engine refused, with the reason that its client is told."""
+    if result.outcome == "rejected" and result.reason is not None:
+        rejected("engine", result.reason)
 
 
 def refused_result(refusal: Refusal, client_order_id: str | None) -> CommandResult:

@@ -20,11 +20,12 @@ from api.rest.answers import (
     CommandResult,
     MassCancelAnswer,
     answer_of_result,
+    count_refusal,
     json_response,
     problem_of_result,
     result_of,
 )
-from api.rest.done_orders import UNKNOWN_ORDER, told_if_done
+from api.rest.done_orders import UNKNOWN_ORDER, UnknownOrder, told_if_done
 from api.rest.entity_tags import tagged_response
 from api.rest.orders_read import (
     find_by_client_order_id,
@@ -43,6 +44,7 @@ from api.rest.writing import (
     Written,
     add_present_orders,
     gather_writes,
+    order_id_at,
     pending_result,
     responds_async,
     write,
@@ -119,6 +121,7 @@ def _result(
 def _answer(result: CommandResult, symbol: str | None, position: str) -> Response:
     """The answer of one command; a refusal by the engine is a problem."""
     if result.outcome == "rejected":
+        count_refusal(result)
         raise problem_of_result(result, position)
     headers = {}
     if result.status_url is not None:
@@ -234,7 +237,8 @@ async def _change(
     )
     positions = {shard: written.receipt.position}
     if result.reason == UNKNOWN_ORDER:
-        result = await told_if_done(services, caller.account.number, asked, result, positions)
+        unknown = UnknownOrder(asked, result, order_id_at(written.receipt, 0))
+        [result] = await told_if_done(services, caller.account.number, [unknown], positions)
     return _answer(result, asked.symbol, position_text(positions))
 
 

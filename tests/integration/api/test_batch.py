@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api.metrics import REJECTS
 from tests.integration.api.exchange import Exchange
 
 pytestmark = pytest.mark.anyio
@@ -142,3 +143,71 @@ async def test_a_batch_that_is_not_waited_for(exchange: Exchange) -> None:
     assert (pending["status"], refused["status"]) == (202, 404)
     found = await exchange.call("GET", pending["status_url"])
     assert found.json()["order_id"] == pending["order_id"]
+
+
+async def test_too_late_is_not_unknown_in_a_batch(exchange: Exchange) -> None:
+    """Item by item what a single cancel or replace would have been answered."""
+    symbol = await exchange.new_symbol()
+    filled = (await exchange.submit(symbol, "buy", 1, price="1.00", client_order_id="f")).json()
+    await exchange.submit(symbol, "sell", 1, price="1.00", key="bob")
+    gone = (await exchange.submit(symbol, "buy", 1, price="1.00", client_order_id="g")).json()
+    await exchange.call("DELETE", f"/v1/orders/{gone['order_id']}")
+    named = {"symbol": symbol, "client_order_id": "f"}
+    unborn = str(int(filled["order_id"]) + 60_000)
+    commands = [
+        {"op": "cancel", "order_id": filled["order_id"]},
+        {"op": "cancel", **named},
+        {"op": "replace", "order_id": gone["order_id"], "quantity": 5},
+        {"op": "cancel", "order_id": gone["order_id"]},
+        {"op": "cancel", "order_id": unborn},
+        {"op": "cancel", "symbol": symbol, "client_order_id": "never"},
+    ]
+    own = (await send(exchange, commands))["results"]
+    assert [(each["status"], each.get("reason"), each.get("state")) for each in own] == [
+        (422, "too_late", "filled"),
+        (422, "too_late", "filled"),
+        (422, "too_late", "cancelled"),
+        (200, None, "cancelled"),
+        (404, "unknown_order", None),
+        (404, "unknown_order", None),
+    ]
+    assert [each.get("order_id") for each in own[:4]] == [
+        *[filled["order_id"]] * 2,
+        *[gone["order_id"]] * 2,
+    ]
+    others = (await send(exchange, commands, key="bob"))["results"]
+    told = {each.get("reason") for each in others}
+    assert told == {"unknown_order"}, "nobody learns of another's"
+
+
+async def test_an_order_born_after_a_cancel_is_none_of_its(exchange: Exchange) -> None:
+    symbol = await exchange.new_symbol()
+    cancel = {"op": "cancel", "symbol": symbol, "client_order_id": "late"}
+    ioc = submit_item(symbol, "1.00", client_order_id="late", time_in_force="ioc")
+    results = (await send(exchange, [cancel, ioc, cancel]))["results"]
+    assert [(each["status"], each.get("reason")) for each in results] == [
+        (404, "unknown_order"),
+        (201, None),
+        (422, "too_late"),
+    ]
+    assert results[2]["order_id"] == results[1]["order_id"]
+
+
+async def test_each_refusal_is_counted_as_it_was_told(exchange: Exchange) -> None:
+    symbol = await exchange.new_symbol()
+    order = (await exchange.submit(symbol, "buy", 1, price="1.00")).json()
+    await exchange.submit(symbol, "sell", 1, price="1.00", key="bob")
+    path = f"/v1/orders/{order['order_id']}"
+
+    def counted() -> list[float]:
+        reasons = ("too_late", "unknown_order", "quantity_required")
+        by = {"too_late": "engine", "unknown_order": "engine", "quantity_required": "gateway"}
+        return [REJECTS.labels(by[each], each)._value.get() for each in reasons]
+
+    before = counted()
+    assert (await exchange.call("DELETE", path)).json()["reason"] == "too_late"
+    cancel = {"op": "cancel", "order_id": order["order_id"]}
+    never = {"op": "cancel", "symbol": symbol, "client_order_id": "never"}
+    await send(exchange, [cancel, never, cancel, submit_item(symbol, "1.00", quantity=0)])
+    moved = [now - then for now, then in zip(counted(), before, strict=True)]
+    assert moved == [3, 1, 1]
