@@ -1,6 +1,9 @@
 """Real servers for the tests: one PostgreSQL, one Redis and one Kafka broker a session; a fresh
 database, an emptied Redis or fresh topics a test.
 
+With two workers (`-n 2`), one runs the fault tests in turn and one the tests in WITH_SERVERS, so
+that no more than two exchanges share the machine; the rest goes file by file to whoever is free.
+
 A machine without Java or Maven skips what needs a broker; with CI=true that is a failure.
 """
 
@@ -20,11 +23,32 @@ import redis
 from cli.servers import EmbeddedPostgres, EmbeddedRedis, KafkaServer, kafka_programs
 
 if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
     from streams.kafka.connection import KafkaConnection
 
 RECORD_BYTES_MAX = 1_000_000
 
+FAULTS = "tests/faults/"
+WITH_SERVERS = ("tests/browser/", "tests/contract/", "tests/integration/")
+
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Which tests one worker runs in turn."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServers(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(FAULTS):
+                return FAULTS
+            if nodeid.startswith(WITH_SERVERS):
+                return "with servers"
+            return nodeid.split("::", 1)[0]
+
+    return ByServers(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -33,9 +33,10 @@ def chromium_path() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exchange(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    """The session's exchange, with a simulator on some of its instruments."""
+    """The exchange of all these tests, with a simulator on some of its instruments. It ends with
+    the last of them, so that no other test shares the machine with it."""
     running = Exchange(tmp_path_factory.mktemp("browser"))
     try:
         running.start()
