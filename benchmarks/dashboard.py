@@ -4,11 +4,12 @@
 
 Three figures, a JSON line each, on an exchange of its own:
 
-- `page`: the share of time that the browser's main thread works (CDP's TaskDuration, by the wall
-  and by the thread's own clock) while a page gets ten and more updates a second, for the Trade and
-  the Market page;
-- `screen`: from when an order is sent until the page has painted what came of it, upper bounds of
-  match to screen: HTTP and matching are in them (docs/ui.md);
+- `page`: the share of time that the browser's main thread works while a page gets ten and more
+  updates a second, for the Trade and the Market page: its CPU time, and the wall time of its tasks
+  (CDP's TaskDuration), in which a busy machine keeps it waiting;
+- `screen`: from when an order is sent until the page has painted what came of it, HTTP and
+  matching included; and `match_to_screen`: from the time in the exchange's trades (when the
+  command came into the log, so matching is in it) until the page has painted them (docs/ui.md);
 - `exchange`: the matcher's p99 apply time at `--rate` orders/s without and with `--dashboards`
   open, in turns. A dashboard here is its stream connection with the subscriptions of the Trade or
   (each second one) the Market page, read as fast as it comes: twenty browsers on the machine that
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from websockets.asyncio.client import connect
 
@@ -42,31 +44,56 @@ SETTLE_S = 5.0
 TRADE_CHANNELS = ("level2", "trades", "status", "orders")
 MARKET_CHANNELS = ("level1", "trades", "status")
 BUCKET = re.compile(r'crossbook_matcher_apply_seconds_bucket\{(?:[^}]*,)?le="([^"]+)"[^}]*\} (\S+)')
-WATCH = """(wanted) => { window.painted = {}; Crossbook.feed.onFlush(() => {
-  const book = Crossbook.feed.books.get(wanted);
-  for (const level of book.bids.best()) if (!(level.price in window.painted))
-    requestAnimationFrame(() => setTimeout(() => { window.painted[level.price] ||= Date.now(); }));
-}); }"""
+WATCH = """(wanted) => {
+  window.painted = {};
+  window.taken = [];
+  let trades = [];
+  Crossbook.feed.subscribe("trades", [wanted], (message) => {
+    if (message.type !== "snapshot") trades.push(Date.parse(message.time));
+  });
+  const painted = (act) => requestAnimationFrame(() => setTimeout(act));
+  Crossbook.feed.onFlush(() => {
+    const drawn = trades;
+    trades = [];
+    if (drawn.length) painted(() => drawn.forEach((at) => window.taken.push(Date.now() - at)));
+    const book = Crossbook.feed.books.get(wanted);
+    for (const level of book.bids.best()) if (!(level.price in window.painted))
+      painted(() => { window.painted[level.price] ||= Date.now(); });
+  });
+}"""
 
 
 @dataclass
-class Task:
-    """The browser's main thread, as CDP's Performance domain counts it, in seconds."""
+class MainThread:
+    """The main thread of the one page that is open."""
 
-    session: CDPSession
+    page: CDPSession
+    browser: CDPSession
 
     @classmethod
-    def of(cls, page: Page, clock: str) -> Task:
-        """Of a page; `clock` is timeTicks (the wall) or threadTicks (the thread's CPU time)."""
+    def of(cls, page: Page, browser: Browser) -> MainThread:
+        """Begin to count."""
         session = page.context.new_cdp_session(page)
-        session.send("Performance.setTimeDomain", {"timeDomain": clock})
         session.send("Performance.enable")
-        return cls(session)
+        return cls(session, browser.new_browser_cdp_session())
 
     def busy_s(self) -> float:
-        """Time in tasks since the page began."""
-        metrics = self.session.send("Performance.getMetrics")["metrics"]
+        """Wall time in tasks since the page began."""
+        metrics = self.page.send("Performance.getMetrics")["metrics"]
         return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
+    def cpu_s(self) -> float:
+        """CPU time, of all renderers: those without a page do nothing. (CDP's threadTicks are the
+        wall's too.)"""
+        processes = self.browser.send("SystemInfo.getProcessInfo")["processInfo"]
+        threads = [
+            thread
+            for process in processes
+            if process["type"] == "renderer"
+            for thread in psutil.Process(process["id"]).threads()
+            if thread.id == process["id"]
+        ]
+        return sum(thread.user_time + thread.system_time for thread in threads)
 
 
 def open_page(browser: Browser, exchange: Exchange, path: str) -> Page:
@@ -83,16 +110,16 @@ def page_cost(browser: Browser, exchange: Exchange, path: str, seconds: float) -
     """The main thread's share over `seconds`, and the updates that were drawn in them."""
     page = open_page(browser, exchange, path)
     page.evaluate("window.drawn = 0; void Crossbook.feed.onFlush(() => (window.drawn += 1))")
-    task, thread = (Task.of(page, clock) for clock in ("timeTicks", "threadTicks"))
+    thread = MainThread.of(page, browser)
     began, drawn = time.monotonic(), page.evaluate("window.drawn")
-    busy, worked = task.busy_s(), thread.busy_s()
+    busy, worked = thread.busy_s(), thread.cpu_s()
     page.wait_for_timeout(seconds * 1_000)
     elapsed = time.monotonic() - began
     figures = {
         "figure": "page",
         "path": path,
-        "main_thread_share": round((task.busy_s() - busy) / elapsed, 3),
-        "main_thread_cpu_share": round((thread.busy_s() - worked) / elapsed, 3),
+        "main_thread_cpu_share": round((thread.cpu_s() - worked) / elapsed, 3),
+        "main_thread_wall_share": round((thread.busy_s() - busy) / elapsed, 3),
         "updates_per_s": round((page.evaluate("window.drawn") - drawn) / elapsed, 1),
         "messages_per_s": page.evaluate("Crossbook.feed.rate"),
     }
@@ -114,14 +141,22 @@ def screen_latency(browser: Browser, exchange: Exchange, count: int) -> dict[str
             page.wait_for_function("(price) => window.painted[price]", arg=price, polling=20)
             taken.append(page.evaluate("(price) => window.painted[price]", price) - began * 1_000)
         client.mass_cancel(SYMBOL)
+    trades = page.evaluate("window.taken")
     page.context.close()
-    taken.sort()
     return {
         "figure": "screen",
-        "orders": count,
-        "p50_ms": round(statistics.median(taken), 1),
-        "p99_ms": round(taken[min(count - 1, int(count * 0.99))], 1),
-        "max_ms": round(taken[-1], 1),
+        "order_to_screen": _spread(taken),
+        "match_to_screen": _spread(trades),
+    }
+
+
+def _spread(taken_ms: list[float]) -> dict[str, float]:
+    found = sorted(taken_ms)
+    return {
+        "count": len(found),
+        "p50_ms": round(statistics.median(found), 1),
+        "p99_ms": round(found[min(len(found) - 1, int(len(found) * 0.99))], 1),
+        "max_ms": round(found[-1], 1),
     }
 
 

@@ -41,9 +41,9 @@ def number(field: str, title: str, formatter: str = "cbQuantity", **terms: Any) 
 
 
 def trend(field: str, title: str, formatter: str, **terms: Any) -> dict[str, Any]:
-    """A column of changes, coloured by sign."""
-    rules = {"cb-up": "params.value > 0", "cb-down": "params.value < 0"}
-    return number(field, title, formatter, cellClassRules=rules, **terms)
+    """A column of changes, coloured by sign. (Not by `cellClassRules`: a cell has its classes some
+    time before its text.)"""
+    return number(field, title, formatter, cellRenderer="CbTrend", **terms)
 
 
 def _shared(terms: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,48 @@ def test_a_trade_moves_price_volume_and_change_at_once(
     assert cell(page, "DIS", "volume") == "60"
 
 
+WATCH_COLOURS = """(cells) => {
+  window.seen = {up: 0, down: 0, wrong: []};
+  let last = "";
+  const look = () => {
+    for (const cell of document.querySelectorAll(cells)) {
+      const text = cell.innerText.trim();
+      const part = cell.querySelector("[data-trend]") || cell;
+      const worn = ["up", "down"].find((each) => part.matches(`[data-trend=${each}], .cb-${each}`));
+      const said = text.startsWith("▲") ? "up" : text.startsWith("▼") ? "down" : undefined;
+      if (worn !== said) window.seen.wrong.push(`${text} is ${worn}`);
+      if (said && said !== last) window.seen[last = said] += 1;
+    }
+    requestAnimationFrame(() => setTimeout(look));
+  };
+  look();
+}"""
+
+
+def test_a_change_has_the_colour_of_its_sign_in_every_frame(
+    open_page: OpenPage, exchange: Exchange
+) -> None:
+    page = open_page("/ui/")
+    expect(page.locator('#watchlist [row-id="AAPL"] [col-id="bid"]')).not_to_have_text("–")
+    page.fill("#watch-filter", "PFE")
+    change = page.locator('#watchlist [row-id="PFE"] [col-id="change"]')
+    with exchange.client("demo") as client, exchange.client("player") as other:
+
+        def trade(price: str, shown: str) -> None:
+            client.submit("PFE", "sell", 10, price=price)
+            other.submit("PFE", "buy", 10, price=price)
+            expect(change).to_have_text(shown)
+
+        trade("30.00", "0.00")
+        page.evaluate(WATCH_COLOURS, '#watchlist [row-id="PFE"] [col-id="change"]')
+        for _ in range(4):
+            trade("30.50", "▲ +0.50")
+            trade("29.50", "▼ −0.50")
+    seen = page.evaluate("window.seen")
+    assert seen["wrong"] == []
+    assert seen["up"] == seen["down"] == 4
+
+
 def test_movers_activity_and_status_are_alive(open_page: OpenPage) -> None:
     page = open_page("/ui/")
     expect(page.locator("#movers-up .ag-row").first).to_be_visible()

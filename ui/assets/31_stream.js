@@ -30,7 +30,7 @@
       this._pings = new Map();
       this._requestId = 0;
       this._flushedAt = 0;
-      this._flushing = null;
+      this._flushing = false;
       this._retryAfterMs = 0;
       this._countedAt = performance.now();
       this._counted = 0;
@@ -294,13 +294,16 @@
     // --- screens ---
 
     _schedule() {
-      if (this._flushing !== null || document.hidden) return;
-      const wait = Math.max(0, FLUSH_MS - (performance.now() - this._flushedAt));
-      this._flushing = setTimeout(() => requestAnimationFrame(() => this._flush()), wait);
+      if (this._flushing || document.hidden) return;
+      const wait = FLUSH_MS - (performance.now() - this._flushedAt);
+      const draw = () => requestAnimationFrame(() => this._flush());
+      this._flushing = true;
+      if (wait > 0) setTimeout(draw, wait);
+      else draw(); // the first news after a pause is in the next frame
     }
 
     _flush() {
-      this._flushing = null;
+      this._flushing = false;
       const began = (this._flushedAt = performance.now());
       this.screens.forEach((draw) => draw(this));
       this.renderMs = performance.now() - began;

@@ -29,6 +29,12 @@
     return {backgroundImage: `linear-gradient(${towards}, ${colour} ${share}%, transparent ${share}%)`};
   };
 
+  /** A change with its colour: both in one piece, since AG Grid sets a cell's classes before React its text. */
+  components.CbTrend = (params) => {
+    const trend = params.value > 0 ? "up" : params.value < 0 ? "down" : "flat";
+    return window.React.createElement("span", {"data-trend": trend}, params.valueFormatted);
+  };
+
   /** A line of the last prices, in the colour of their change. */
   components.CbSparkline = (params) => {
     const values = params.value || [];
@@ -59,11 +65,18 @@
       button("Cancel", `Cancel ${named}`, (each) => CB.trade.account.cancel(each)));
   };
 
-  /** Rows of a grid kept by key: `sync(rows)` sends what changed as one transaction. */
+  const SORT_MS = 1000; // a row that jumps about ten times a second cannot be read, and sorting is the costlier part
+
+  /** Rows of a grid kept by key: `sync(rows)` adds and removes in one transaction, and gives the rows that changed their
+      new values in place, which draws no more than the cells that differ; these find their place once a second. `bars`
+      are the columns drawn by cbBar: where `full` is another, they are drawn anew although their quantity stayed. */
   class GridRows {
-    constructor(gridId, keyOf) {
+    constructor(gridId, keyOf, {bars = []} = {}) {
       this.gridId = gridId;
       this.keyOf = keyOf;
+      this.bars = bars;
+      this.full = undefined;
+      this.sorting = null;
       this.rows = new Map();
     }
 
@@ -76,8 +89,8 @@
       }
     }
 
-    /** Show exactly these rows, in this order where `ordered`. False where the grid is not there yet. */
-    sync(rows, ordered) {
+    /** Show exactly these rows. False where the grid is not there yet. */
+    sync(rows) {
       const api = this.api();
       if (!api) return false;
       const next = new Map(rows.map((row) => [this.keyOf(row), row]));
@@ -90,15 +103,23 @@
         else if (!same(known, row)) update.push(row);
       }
       for (const [key, row] of this.rows) if (!next.has(key)) remove.push(row);
-      if (ordered && add.length) {
-        const atStart = this.keyOf(rows[0]) === this.keyOf(add[0]);
-        if (remove.length || update.length) api.applyTransaction({remove, update});
-        api.applyTransaction({add, addIndex: atStart ? 0 : undefined});
-      } else if (add.length || update.length || remove.length) {
-        api.applyTransaction({add, update, remove});
-      }
+      for (const row of update) api.getRowNode(this.keyOf(row)).updateData(row);
+      if (add.length || remove.length) api.applyTransaction({add, remove});
       this.rows = next;
+      if (this.bars.length && rows.length && rows[0].full !== this.full) {
+        this.full = rows[0].full;
+        api.refreshCells({columns: this.bars, force: true, suppressFlash: true});
+      }
+      if (update.length) this.sortSoon();
       return true;
+    }
+
+    sortSoon() {
+      this.sorting = this.sorting || setTimeout(() => {
+        this.sorting = null;
+        const api = this.api();
+        if (api) api.refreshClientSideRowModel("sort");
+      }, SORT_MS);
     }
   }
 

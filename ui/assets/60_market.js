@@ -17,6 +17,7 @@
       this.first = null; // the day's first price, in price ticks
       this.last = null;
       this.prices = [];
+      this.spark = this.prices; // those that are drawn
       this.volume = 0;
       this.trades = 0;
       this.turnover = 0; // price ticks times shares
@@ -33,7 +34,7 @@
       this.trades = overview.trades;
       this.turnover = overview.turnover;
       this.counted = overview.matchNumber;
-      this.prices = overview.prices.slice(-SPARK_POINTS);
+      this.prices = this.spark = overview.prices.slice(-SPARK_POINTS);
       this.dirty = true;
       this.recent.forEach((message) => this.count(message));
     }
@@ -67,6 +68,13 @@
       this.dirty = true;
     }
 
+    /** Have the line of prices drawn as it is now: once a second, since it is the costliest of a row's cells. */
+    line() {
+      if (this.spark === this.prices) return;
+      this.spark = this.prices;
+      this.dirty = true;
+    }
+
     /** The row as the grid shows it. */
     shown() {
       const moved = this.first === null || this.last === null;
@@ -75,7 +83,7 @@
         symbol: this.symbol, decimals: this.decimals, last: this.last,
         change: moved ? null : this.last - this.first,
         percent: moved || !this.first ? null : (this.last - this.first) / this.first,
-        spark: this.prices, bid: this.bid, bidQuantity: this.bidQuantity, ask: this.ask,
+        spark: this.spark, bid: this.bid, bidQuantity: this.bidQuantity, ask: this.ask,
         askQuantity: this.askQuantity, spread: this.bid === null || this.ask === null ? null : this.ask - this.bid,
         volume: this.volume, trades: this.trades, state: this.state,
       };
@@ -128,7 +136,7 @@
       }
       const colours = CB.palette();
       const layout = CB.chartLayout({
-        margin: {l: 40, r: 48, t: 10, b: 22}, bargap: 0.15,
+        margin: {l: 52, r: 58, t: 10, b: 22}, bargap: 0.15,
         xaxis: CB.axis({type: "date", showgrid: false, nticks: 5}),
         yaxis: CB.axis({rangemode: "tozero", nticks: 4, title: {text: "trades/s", font: {size: 11, color: colours.dim}, standoff: 4}}),
         yaxis2: CB.axis({rangemode: "tozero", nticks: 4, overlaying: "y", side: "right", tickmode: "auto", showgrid: false,
@@ -250,6 +258,7 @@
 
     /** What a second is soon enough for. */
     slow() {
+      this.rows.forEach((row) => row.line());
       const rows = [...this.rows.values()].map((row) => this.shownOf(row));
       const moving = rows.filter((row) => row.percent !== null && row.percent !== 0);
       moving.sort((one, other) => other.percent - one.percent);
@@ -258,7 +267,7 @@
       this.down.sync(top(moving.filter((row) => row.percent < 0).reverse()));
       this.figures(rows, moving);
       this.chart.touch();
-      this.chart.draw();
+      this.draw();
       this.showHealth();
     }
 

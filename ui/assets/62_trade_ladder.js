@@ -7,10 +7,17 @@
   const HEAD_PX = 27;
   const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
 
+  /** The quantity of a full bar: of so few sizes that bars seldom have to be drawn anew for the scale alone. */
+  function fullBar(most) {
+    const power = 10 ** Math.floor(Math.log10(most));
+    return power * [1, 1.5, 2, 3, 5, 7, 10].find((times) => times * power >= most);
+  }
+
   class Ladder {
     constructor(trade) {
       this.trade = trade;
-      this.grid = new CB.GridRows("ladder", (row) => row.key);
+      this.grid = new CB.GridRows("ladder", (row) => row.key, {bars: ["bid", "ask"]});
+      this.heightPx = 0;
       this.clear();
     }
 
@@ -24,6 +31,12 @@
 
     mount(ends) {
       const frame = document.getElementById("ladder-frame");
+      const watch = new ResizeObserver(([entry]) => {
+        this.heightPx = entry.contentRect.height;
+        CB.feed.touch();
+      });
+      watch.observe(frame);
+      ends(() => watch.disconnect());
       const listen = (name, act, options) => {
         frame.addEventListener(name, act, options);
         ends(() => frame.removeEventListener(name, act, options));
@@ -41,8 +54,7 @@
 
     /** How many rows there is room for. */
     get room() {
-      const frame = document.getElementById("ladder-frame");
-      return frame ? Math.max(0, Math.floor((frame.clientHeight - HEAD_PX) / ROW_PX)) : 0;
+      return Math.max(0, Math.floor((this.heightPx - HEAD_PX) / ROW_PX));
     }
 
     draw() {
@@ -89,7 +101,7 @@
       const asks = this.bucket(book.asks.best(), Math.ceil, bottom, top, (level) => level.quantity);
       const ownBids = this.bucket([...own.buy.values()], Math.floor, bottom, top, (each) => each.quantity);
       const ownAsks = this.bucket([...own.sell.values()], Math.ceil, bottom, top, (each) => each.quantity);
-      const full = Math.max(1, ...bids.values(), ...asks.values());
+      const full = fullBar(Math.max(1, ...bids.values(), ...asks.values()));
       const best = book.bids.best()[0];
       const worst = book.asks.best()[0];
       const lastAt = last === null ? null : Math.round(last / this.step) * this.step;

@@ -142,7 +142,7 @@
   class Depth {
     constructor(trade) {
       this.trade = trade;
-      this.chart = new CB.Chart("depth", 400, () => this.figure());
+      this.chart = new CB.Chart("depth", 1000, () => this.figure());
     }
 
     side(levels, colour, soft, name) {

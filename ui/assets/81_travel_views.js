@@ -9,7 +9,7 @@
   class BookView {
     constructor(travel) {
       this.travel = travel;
-      this.grid = new CB.GridRows("travel-book", (row) => row.row);
+      this.grid = new CB.GridRows("travel-book", (row) => row.row, {bars: ["bidQuantity", "askQuantity"]});
     }
 
     draw(past, decimals) {

@@ -30,7 +30,7 @@
       this.trouble = "";
       this.pipeline = new CB.Pipeline();
       this.stages = new CB.GridRows("stages", (row) => row.key);
-      this.rejects = new CB.GridRows("rejects", (row) => row.key);
+      this.rejects = new CB.GridRows("rejects", (row) => row.key, {bars: ["recent"]});
       this.throughput = new CB.Chart("throughput", 1000, () => this.throughputFigure());
       this.latency = new CB.Chart("latency", 1000, () => this.latencyFigure());
       this.over = false;

@@ -15,9 +15,9 @@ from ui.parts import empty_state, live_text, panel, stat
 
 WATCH_COLUMNS = (
     column("symbol", "Symbol", width=84, cellClass="cb-symbol"),
-    number("last", "Last", "cbPrice", width=98, enableCellChangeFlash=True),
+    number("last", "Last", "cbPrice", width=88),
     trend("change", "Change", "cbChange", width=92),
-    trend("percent", "Change %", "cbPercent", width=106, sort="desc"),
+    trend("percent", "Change %", "cbPercent", width=118, sort="desc"),
     column(
         "spark",
         "Prices",
