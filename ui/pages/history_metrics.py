@@ -16,6 +16,7 @@ FORMATTERS: Final = {
     "ratio": "cbAnalyticRatio",
     "bps": "cbAnalyticRatio",
 }
+Field = tuple[str, str, str]  # of a table: its field, title and format
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Metric:
     x: str
     format: str
     series: tuple[Series, ...]
-    fields: tuple[tuple[str, str, str], ...]
+    fields: tuple[Field, ...]
     whole: bool = False  # of all instruments, not of the chosen one
     source: str = ""  # the metric of the API, where it has another name
 
@@ -51,119 +52,128 @@ class Metric:
 
 
 BEGINS: Final = ("begins", "Begins", "time")
-VOLUME: Final = ("volume", "Shares", "quantity")
+SHARES: Final = ("volume", "Shares", "quantity")
+TRADES: Final = ("trade_count", "Trades", "quantity")
+BOUGHT: Final = ("bought", "Bought", "quantity")
+SOLD: Final = ("sold", "Sold", "quantity")
+IMBALANCE: Final = ("imbalance", "Imbalance", "ratio")
+
+
+def _sides(kind: str) -> tuple[Series, ...]:
+    """What takers bought and sold."""
+    return (Series("bought", "bought", "up", kind=kind), Series("sold", "sold", "down", kind=kind))
+
+
+def _by_interval(
+    name: str,
+    title: str,
+    label: str,
+    formula: str,
+    figures: str,
+    series: tuple[Series, ...],
+    *fields: Field,
+    source: str = "",
+) -> Metric:
+    """An analytic with a value for each interval; its table begins with when that began."""
+    return Metric(
+        name, title, label, formula, "begins", figures, series, (BEGINS, *fields), source=source
+    )
+
 
 METRICS: Final = (
-    Metric(
+    _by_interval(
         "vwap",
         "VWAP",
         "Volume-weighted average price of each interval",
         "Σ price × quantity / Σ quantity of the interval's trades",
-        "begins",
         "price",
         (Series("vwap", "VWAP", "own"),),
-        (BEGINS, ("vwap", "VWAP", "price"), VOLUME),
+        ("vwap", "VWAP", "price"),
+        SHARES,
     ),
-    Metric(
+    _by_interval(
         "twap",
         "TWAP",
         "Time-weighted average price of each interval",
         "Σ price × time / Σ time, each last price for as long as it was in force",
-        "begins",
         "price",
-        (Series("twap", "TWAP", "accent"),),
-        (BEGINS, ("twap", "TWAP", "price")),
+        (Series("twap", "TWAP"),),
+        ("twap", "TWAP", "price"),
     ),
-    Metric(
+    _by_interval(
         "quoted-spread",
         "Quoted spread",
         "Time-weighted quoted spread of each interval, in basis points",
         "ask less bid, weighted by time, over the midpoint",
-        "begins",
         "bps",
-        (Series("spread_bps", "quoted", "accent"),),
-        (BEGINS, ("spread", "Spread $", "price"), ("spread_bps", "Basis points", "bps")),
+        (Series("spread_bps", "quoted"),),
+        ("spread", "Spread $", "price"),
+        ("spread_bps", "Basis points", "bps"),
     ),
-    Metric(
+    _by_interval(
         "effective-spread",
         "Effective spread",
         "Volume-weighted effective spread of each interval, in dollars",
         "twice the distance of price and midpoint just before the trade, weighted by quantity",
-        "begins",
         "price",
         (Series("effective_spread", "effective", "down"),),
-        (BEGINS, ("effective_spread", "Spread $", "price"), VOLUME),
+        ("effective_spread", "Spread $", "price"),
+        SHARES,
     ),
-    Metric(
+    _by_interval(
         "realised-spread",
         "Realised spread",
         "Volume-weighted realised spread of each interval, in dollars",
         "what the resting side kept, against the midpoint 5 s after the trade",
-        "begins",
         "price",
         (Series("realised_spread", "realised", "own"),),
-        (BEGINS, ("realised_spread", "Spread $", "price"), VOLUME),
+        ("realised_spread", "Spread $", "price"),
+        SHARES,
     ),
-    Metric(
+    _by_interval(
         "depth",
         "Depth of the best 5 levels",
         "Time-weighted depth of bids and asks in shares",
         "shares on the best 5 levels of each side, weighted by time",
-        "begins",
         "quantity",
         (Series("bid_depth", "bids", "up"), Series("ask_depth", "asks", "down", "dash")),
-        (
-            BEGINS,
-            ("bid_depth", "Bids", "quantity"),
-            ("ask_depth", "Asks", "quantity"),
-            ("imbalance", "Imbalance", "ratio"),
-        ),
+        ("bid_depth", "Bids", "quantity"),
+        ("ask_depth", "Asks", "quantity"),
+        IMBALANCE,
     ),
-    Metric(
+    _by_interval(
         "imbalance",
         "Imbalance",
         "Imbalance of bids and asks, from −1 (all asks) to 1 (all bids)",
         "(bids − asks) / (bids + asks) of the best 5 levels, weighted by time",
-        "begins",
         "ratio",
         (Series("imbalance", "imbalance", "up", kind="bar"),),
-        (BEGINS, ("imbalance", "Imbalance", "ratio")),
+        IMBALANCE,
         source="depth",
     ),
-    Metric(
+    _by_interval(
         "order-to-trade",
         "Order-to-trade ratio",
         "Commands for each trade, by interval",
         "(submits + replaces + cancels) / trades",
-        "begins",
         "ratio",
-        (Series("order_to_trade", "commands a trade", "accent"),),
-        (
-            BEGINS,
-            ("order_to_trade", "Ratio", "ratio"),
-            ("submit_count", "Submits", "quantity"),
-            ("replace_count", "Replaces", "quantity"),
-            ("cancel_count", "Cancels", "quantity"),
-            ("trade_count", "Trades", "quantity"),
-        ),
+        (Series("order_to_trade", "commands a trade"),),
+        ("order_to_trade", "Ratio", "ratio"),
+        ("submit_count", "Submits", "quantity"),
+        ("replace_count", "Replaces", "quantity"),
+        ("cancel_count", "Cancels", "quantity"),
+        TRADES,
     ),
-    Metric(
+    _by_interval(
         "fill-rate",
         "Fill rate",
         "Share of the ordered quantity that executed, by interval of acceptance",
         "Σ executed / Σ total quantity; and the share of orders that executed at all",
-        "begins",
         "ratio",
-        (
-            Series("fill_rate", "of shares", "accent"),
-            Series("executed_share", "of orders", "down", "dash"),
-        ),
-        (
-            BEGINS,
-            ("fill_rate", "Of shares", "ratio"),
-            ("executed_share", "Of orders", "ratio"),
-            ("order_count", "Orders", "quantity"),
-        ),
+        (Series("fill_rate", "of shares"), Series("executed_share", "of orders", "down", "dash")),
+        ("fill_rate", "Of shares", "ratio"),
+        ("executed_share", "Of orders", "ratio"),
+        ("order_count", "Orders", "quantity"),
     ),
     Metric(
         "volatility",
@@ -172,7 +182,7 @@ METRICS: Final = (
         "√Σ ln(close / close before)², not annualised; for the interval chosen and longer ones",
         "every",
         "percent",
-        (Series("volatility_percent", "volatility", "accent", kind="bar"),),
+        (Series("volatility_percent", "volatility", kind="bar"),),
         (
             ("every", "Interval", "text"),
             ("volatility", "Volatility", "ratio"),
@@ -186,31 +196,19 @@ METRICS: Final = (
         "shares by price: bought and sold by who took",
         "price",
         "quantity",
-        (
-            Series("bought", "bought", "up", kind="across"),
-            Series("sold", "sold", "down", kind="across"),
-        ),
-        (
-            ("price", "Price", "price"),
-            ("bought", "Bought", "quantity"),
-            ("sold", "Sold", "quantity"),
-            ("trade_count", "Trades", "quantity"),
-        ),
+        _sides("across"),
+        (("price", "Price", "price"), BOUGHT, SOLD, TRADES),
     ),
-    Metric(
+    _by_interval(
         "activity",
         "Activity",
         "Shares bought and sold, by interval",
         "shares by interval: bought and sold by who took",
-        "begins",
         "quantity",
-        (Series("bought", "bought", "up", kind="bar"), Series("sold", "sold", "down", kind="bar")),
-        (
-            BEGINS,
-            ("trade_count", "Trades", "quantity"),
-            ("bought", "Bought", "quantity"),
-            ("sold", "Sold", "quantity"),
-        ),
+        _sides("bar"),
+        TRADES,
+        BOUGHT,
+        SOLD,
     ),
     Metric(
         "movers",
@@ -225,7 +223,7 @@ METRICS: Final = (
             ("first", "First", "price"),
             ("last", "Last", "price"),
             ("change_percent", "Change", "percent"),
-            VOLUME,
+            SHARES,
         ),
         whole=True,
     ),
@@ -256,7 +254,7 @@ DATASETS: Final = (
 )
 
 
-def fields_of(dataset: str) -> tuple[tuple[str, str, str], ...]:
+def fields_of(dataset: str) -> tuple[Field, ...]:
     """(field, title, format) of each column of a table. Raises KeyError."""
     known = {"trades": TRADE_FIELDS, "candles": CANDLE_FIELDS}
     known |= {metric.name: metric.fields for metric in METRICS}

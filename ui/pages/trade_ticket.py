@@ -3,7 +3,7 @@ typed is checked in the browser; what the exchange says about it is shown as it 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, clientside_callback, html
@@ -21,24 +21,56 @@ FIELDS: Final = ("side", "type", "quantity", "price", "tif")
 
 def ticket_panel() -> html.Section:
     """The panel with the ticket."""
-    side = dmc.SegmentedControl(
-        id="ticket-side",
-        data=[{"value": "buy", "label": "Buy"}, {"value": "sell", "label": "Sell"}],
-        value="buy",
-        fullWidth=True,
-        size="sm",
-        className="cb-side",
-        **{"aria-label": "Side"},
+    return panel(
+        "Order ticket",
+        html.Div(
+            [
+                _replacing(),
+                _choice("side", "Side", ("buy", "sell"), size="sm", className="cb-side"),
+                _choice("type", "Order type", ("limit", "market"), size="xs"),
+                html.Div(
+                    [_quantity(), html.Div([_price(), _prices_of_the_book()])], className="cb-pair"
+                ),
+                _time_in_force(),
+                html.P(id="ticket-explains", className="cb-explains"),
+                html.Dl(id="ticket-preview", className="cb-rows"),
+                _send(),
+                html.Div(id="ticket-outcome", className="cb-outcome", role="status"),
+            ],
+            className="cb-ticket-fields",
+        ),
+        name="ticket",
+        live=False,
     )
-    kind = dmc.SegmentedControl(
-        id="ticket-type",
-        data=[{"value": "limit", "label": "Limit"}, {"value": "market", "label": "Market"}],
-        value="limit",
-        fullWidth=True,
-        size="xs",
-        **{"aria-label": "Order type"},
+
+
+def _replacing() -> html.Div:
+    """Which order is being replaced, and the way back to a new one."""
+    return html.Div(
+        [
+            live_text("ticket-replacing-text"),
+            html.Button("Back to a new order", id="ticket-replace-end", type="button"),
+        ],
+        id="ticket-replacing",
+        className="cb-held",
+        hidden=True,
     )
-    quantity = dmc.NumberInput(
+
+
+def _choice(field: str, label: str, values: tuple[str, ...], **terms: Any) -> dmc.SegmentedControl:
+    """One of a few values; the first is chosen."""
+    return dmc.SegmentedControl(
+        id=f"ticket-{field}",
+        data=[{"value": value, "label": value.capitalize()} for value in values],
+        value=values[0],
+        fullWidth=True,
+        **terms,
+        **{"aria-label": label},
+    )
+
+
+def _quantity() -> dmc.NumberInput:
+    return dmc.NumberInput(
         id="ticket-quantity",
         label="Quantity",
         value=100,
@@ -50,7 +82,11 @@ def ticket_panel() -> html.Section:
         size="xs",
         debounce=False,
     )
-    price = dmc.NumberInput(
+
+
+def _price() -> dmc.NumberInput:
+    """The price; step and decimals become those of the instrument (assets/66_trade.js)."""
+    return dmc.NumberInput(
         id="ticket-price",
         label="Price",
         value="",
@@ -61,7 +97,11 @@ def ticket_panel() -> html.Section:
         size="xs",
         debounce=False,
     )
-    fills = html.Div(
+
+
+def _prices_of_the_book() -> html.Div:
+    """Buttons that fill in the price."""
+    return html.Div(
         [
             html.Button(word, id=f"ticket-at-{name}", type="button", className="cb-chip")
             for name, word in (("bid", "Bid"), ("middle", "Mid"), ("ask", "Ask"))
@@ -70,7 +110,10 @@ def ticket_panel() -> html.Section:
         role="group",
         **{"aria-label": "Take the price from the book"},
     )
-    tif = dmc.Select(
+
+
+def _time_in_force() -> dmc.Select:
+    return dmc.Select(
         id="ticket-tif",
         label="Time in force",
         data=list(TIMES_IN_FORCE),
@@ -78,41 +121,17 @@ def ticket_panel() -> html.Section:
         allowDeselect=False,
         size="xs",
     )
-    replacing = html.Div(
-        [
-            live_text("ticket-replacing-text"),
-            html.Button("Back to a new order", id="ticket-replace-end", type="button"),
-        ],
-        id="ticket-replacing",
-        className="cb-held",
-        hidden=True,
-    )
-    send = html.Button(
+
+
+def _send() -> html.Button:
+    """The button that sends, in the side's colour; its text says what."""
+    return html.Button(
         "Buy",
         id="ticket-send",
         type="button",
         className="cb-send",
         title="Ctrl + Enter",
         **{"data-side": "buy"},
-    )
-    return panel(
-        "Order ticket",
-        html.Div(
-            [
-                replacing,
-                side,
-                kind,
-                html.Div([quantity, html.Div([price, fills])], className="cb-pair"),
-                tif,
-                html.P(id="ticket-explains", className="cb-explains"),
-                html.Dl(id="ticket-preview", className="cb-rows"),
-                send,
-                html.Div(id="ticket-outcome", className="cb-outcome", role="status"),
-            ],
-            className="cb-ticket-fields",
-        ),
-        name="ticket",
-        live=False,
     )
 
 
