@@ -22,7 +22,7 @@ from tests.browser.exchange import WAIT_S, Exchange
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SIZE = {"width": 1344, "height": 840}
-BYTES_MAX = 250 * 1024
+BYTES_MAX = 400 * 1024
 SYMBOL = "AAPL"
 
 

@@ -86,6 +86,18 @@ def test_a_change_has_the_colour_of_its_sign_in_every_frame(
     assert seen["up"] == seen["down"] == 4
 
 
+def test_a_page_asks_again_for_instruments_that_it_did_not_get(
+    open_page: OpenPage, console_errors: list[str]
+) -> None:
+    page = open_page("/ui/system")
+    expect(page.locator("#nav-market")).to_be_visible()
+    page.route("**/v1/instruments*", lambda route: route.abort(), times=1)
+    page.click("#nav-market")
+    expect(page.locator('#watchlist [row-id="AAPL"] [col-id="bid"]')).not_to_have_text("–")
+    assert any("ERR_FAILED" in each for each in console_errors), "nothing failed"
+    console_errors.clear()
+
+
 def test_movers_activity_and_status_are_alive(open_page: OpenPage) -> None:
     page = open_page("/ui/")
     expect(page.locator("#movers-up .ag-row").first).to_be_visible()

@@ -46,6 +46,19 @@
     return instruments.asked;
   };
 
+  /** The instruments, asked for until they are there: `failed(problem)` hears of each try without. Null once `gone()`. */
+  CB.untilInstruments = async function (gone, failed) {
+    for (let pauseMs = 500; !gone(); pauseMs = Math.min(8000, 2 * pauseMs)) {
+      try {
+        return await CB.instruments();
+      } catch (problem) {
+        failed(problem);
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+    return null;
+  };
+
   function ticked(instrument) {
     const ticks = (text) => (text === null || text === undefined ? null : CB.format.ticksOf(text));
     const tick = ticks(instrument.tick_size);

@@ -169,14 +169,9 @@
 
     async begin(ends) {
       ends(() => (this.gone = true));
-      let instruments;
-      try {
-        instruments = await CB.instruments(true);
-      } catch (problem) {
-        this.failed(problem);
-        return;
-      }
-      if (this.gone) return;
+      CB.instruments(true).catch(() => null); // what came of it is told below
+      const instruments = await CB.untilInstruments(() => this.gone, (problem) => this.failed(problem));
+      if (!instruments || this.gone) return;
       const listed = [...instruments.values()].slice(0, SYMBOLS_MAX);
       this.listedCount = instruments.size;
       for (const each of listed) this.rows.set(each.symbol, new Row(each));
@@ -191,7 +186,7 @@
       const place = document.getElementById("market-loading");
       if (place) {
         place.querySelector("strong").textContent = "The market cannot be shown";
-        place.querySelector("span").textContent = `${problem.message}: reload the page in a moment.`;
+        place.querySelector("span").textContent = `${problem.message}. It is asked for again.`;
       }
     }
 

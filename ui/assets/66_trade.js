@@ -63,13 +63,10 @@
         this.gone = true;
         this.leave();
       });
-      try {
-        this.instruments = await CB.instruments();
-      } catch (problem) {
-        CB.notice("refused", "The instruments cannot be read", `${problem.message}: reload the page in a moment.`);
-        return;
-      }
-      if (this.gone) return;
+      const instruments = await CB.untilInstruments(() => this.gone, (problem) =>
+        CB.notice("refused", "The instruments cannot be read", `${problem.message}. They are asked for again.`));
+      if (!instruments || this.gone) return;
+      this.instruments = instruments;
       const symbols = [...this.instruments.keys()].sort();
       set("trade-symbol", {data: symbols});
       this.ladder.mount(ends);
