@@ -114,6 +114,13 @@ class StreamSocket(WebSocketsSansIOProtocol):
         if answers and not self._is_full and not self._is_over:
             self._put(answers[-1])
 
+    async def send(self, message: Any) -> None:
+        """As uvicorn's, but of many that wait for one client each looks again when it is woken.
+        Raises ClientDisconnected."""
+        if message["type"] == "websocket.send":
+            await self._writable()
+        await super().send(message)
+
     async def send_frames(self, frames: Iterable[bytes]) -> None:
         """See FrameSocket."""
         async with self._sending:
