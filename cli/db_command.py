@@ -64,15 +64,15 @@ def upgrade(
 
     from cli.main import load_settings, told_in_a_line
     from cli.rebuild import dsn_of
-    from projections.postgres.migrating import script_of
-    from projections.postgres.schema import grant_reader, migrate, version_of
+    from projections.postgres.migrating import whole_script
+    from projections.postgres.schema import HISTORY, grant_reader, migrate, version_of
 
     with told_in_a_line():
         with psycopg.connect(dsn_of(load_settings(data_dir)), autocommit=True) as connection:
-            before = version_of(connection)
             if sql:
-                print(script_of(before))
+                print(whole_script(connection, HISTORY), end="")
                 return
+            before = version_of(connection)
             after = migrate(connection)
             may_read = grant_reader(connection)
         print(f"history: version {before or 'none'} -> {after}")

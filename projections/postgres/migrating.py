@@ -7,12 +7,32 @@ caller's transaction; a schema that the hand-numbered releases made is taken ove
 from __future__ import annotations
 
 import io
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from psycopg.sql import SQL, Identifier
 
-from projections.postgres.schema import FIRST_VERSION, MIGRATIONS, Connection, version_of
+from projections.postgres.schema import (
+    FIRST_VERSION,
+    MIGRATIONS,
+    READER_ROLE,
+    Connection,
+    is_current,
+    newest,
+    version_of,
+)
+
+# Tables of the releases before Alembic: their `schema_version` said 1.
+ADOPT: Final = f"""
+DROP TABLE schema_version;
+CREATE TABLE alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('{FIRST_VERSION}');
+"""
+READER: Final = f"""
+DO $$ BEGIN CREATE ROLE {READER_ROLE} NOLOGIN;
+EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+"""
 
 
 def configuration(output: io.StringIO) -> Config:
@@ -29,6 +49,28 @@ def script_of(version: str | None, to: str = "head") -> str:
     return output.getvalue()
 
 
+def whole_script(connection: Connection, schema: str) -> str:
+    """All that brings a schema to the newest version and lets the reader read it, as one
+    transaction to be run by whoever may; only a comment where nothing is lacking. Raises SinkError
+    where the tables are of a newer release."""
+    if is_current(connection, schema, newest()):
+        return f"-- {schema} is of the newest version, {newest()}\n"
+    name, role = quoted(schema), quoted(READER_ROLE)
+    return (
+        f"BEGIN;\nCREATE SCHEMA IF NOT EXISTS {name};\nSET LOCAL search_path TO {name};\n"
+        + (ADOPT if _is_older(connection, schema) else "")
+        + script_of(version_of(connection, schema))
+        + READER
+        + f"GRANT USAGE ON SCHEMA {name} TO {role};\n"
+        + f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {role};\nCOMMIT;\n"
+    )
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return Identifier(name).as_string()
+
+
 def upgrade(connection: Connection, schema: str, to: str = "head") -> None:
     """Apply what is missing, within the transaction that is open on `connection`."""
     connection.execute(SQL("SET LOCAL search_path TO {}").format(Identifier(schema)))
@@ -38,14 +80,13 @@ def upgrade(connection: Connection, schema: str, to: str = "head") -> None:
 
 
 def _adopt(connection: Connection, schema: str) -> None:
-    """Take over tables of the releases before Alembic: their `schema_version` said 1."""
+    if _is_older(connection, schema):
+        assert version_of(connection, schema) in (FIRST_VERSION, None)
+        connection.execute(ADOPT.encode())
+
+
+def _is_older(connection: Connection, schema: str) -> bool:
+    """Whether a release before Alembic made the tables."""
     query = "SELECT to_regclass(%s) IS NOT NULL"
     row = connection.execute(query, [f"{schema}.schema_version"]).fetchone()
-    if row is None or not row[0]:
-        return
-    assert version_of(connection, schema) in (FIRST_VERSION, None)
-    connection.execute("DROP TABLE schema_version")
-    connection.execute(
-        "CREATE TABLE alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY)"
-    )
-    connection.execute("INSERT INTO alembic_version VALUES (%s)", [FIRST_VERSION])
+    return row is not None and bool(row[0])

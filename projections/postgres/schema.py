@@ -77,11 +77,11 @@ def migrate(connection: Connection, schema: str = HISTORY) -> str:
     Raises SinkError where a newer release wrote it.
     """
     wanted = newest()
-    if _is_current(connection, schema, wanted):
+    if is_current(connection, schema, wanted):
         return wanted
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_MIGRATE])
-        if _is_current(connection, schema, wanted):
+        if is_current(connection, schema, wanted):
             return wanted
         connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
         from projections.postgres.migrating import upgrade
@@ -91,7 +91,8 @@ def migrate(connection: Connection, schema: str = HISTORY) -> str:
     return wanted
 
 
-def _is_current(connection: Connection, schema: str, wanted: str) -> bool:
+def is_current(connection: Connection, schema: str, wanted: str) -> bool:
+    """Whether a schema's tables are of this version. Raises SinkError where they are of a newer."""
     found = version_of(connection, schema)
     if found is not None and found > wanted:
         raise SinkError(f"{schema} is of version {found}; this release knows {wanted}")
