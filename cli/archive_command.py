@@ -12,8 +12,10 @@ import typer
 
 if TYPE_CHECKING:
     from cli.rebuild import ClosableSource
+    from domain.batch import EventBatch
     from projections.archive import Archive
 
+READ_BATCHES = 64
 BATCHES_MAX = 5_000
 BYTES_MAX = 64_000_000
 
@@ -69,18 +71,29 @@ def _extend(archive: Archive, source: ClosableSource) -> None:
     rows, before = 0, archive.position(source.shard).position
     end = source.tail().position
     while (at := archive.position(source.shard).position) < end:
-        taken = source.read(at, BATCHES_MAX)
-        size = 0
-        for count, batch in enumerate(taken, start=1):
-            size += len(batch.record)
-            if batch.position == end or size > BYTES_MAX:
-                taken = taken[:count]
-                break
+        taken = _taken(source, at, end)
         if not taken:
             break
         rows += archive.add(source.shard, taken)
     after = archive.position(source.shard).position
-    print(f"shard {source.shard}: positions {before + 1:,} to {after:,}, {rows:,} rows")
+    told = f"positions {before + 1:,} to {after:,}"
+    if after == before:
+        told = f"nothing new after {after:,}"
+    print(f"shard {source.shard}: {told}, {rows:,} rows")
+
+
+def _taken(source: ClosableSource, at: int, end: int) -> list[EventBatch]:
+    """The next batches after `at`, for one file a day and symbol: bounded in number and bytes."""
+    taken: list[EventBatch] = []
+    size = 0
+    while at < end and size <= BYTES_MAX and len(taken) < BATCHES_MAX:
+        batches = [each for each in source.read(at, READ_BATCHES) if each.position <= end]
+        if not batches:
+            break
+        taken += batches
+        size += sum(len(each.record) for each in batches)
+        at = batches[-1].position
+    return taken
 
 
 def _expect_same_history(archive: Archive, source: ClosableSource) -> None:

@@ -7,23 +7,14 @@ is in schemathesis.toml.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from crossbook_client import Crossbook, Retries
-from tests.integration.observability.watched import ROOT, Watched, until
-
-HERE = Path(__file__).parent
-UNLIMITED = {
-    "ADDRESS_REQUESTS_PER_S_MAX": "0",
-    "KEY_REQUESTS_PER_S_MAX": "0",
-    "KEY_COMMANDS_PER_S_MAX": "0",
-}
+from tests.integration.api.schemathesis_run import UNLIMITED, check_document
+from tests.integration.observability.watched import Watched, until
 
 
 @pytest.fixture(scope="module")
@@ -50,26 +41,7 @@ def key(exchange: Watched) -> str:
 
 
 def test_the_document_is_true(exchange: Watched, key: str, tmp_path: Path) -> None:
-    words = [str(Path(sys.executable).parent / "schemathesis")]
-    words += ["--config-file", str(HERE / "schemathesis.toml")]
-    words += ["run", f"{exchange.state.url}/openapi.json"]
-    words += ["--header", f"Authorization: Bearer {key}", "--max-examples", "6"]
-    words += ["--generation-deterministic", "--no-shrink"]
-    ran = subprocess.run(
-        words,
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "SCHEMATHESIS_HOOKS": "tests.integration.api.schemathesis_hooks",
-        },
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr
-    assert "29/29" in ran.stdout, "every endpoint is asked"
+    check_document(exchange.state.url, key, tmp_path, examples=6)
 
 
 def test_no_secret_is_in_a_log(exchange: Watched, key: str) -> None:
