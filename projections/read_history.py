@@ -157,7 +157,8 @@ class SummaryRow:
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """One match, without who traded."""
+    """One match, without who traded. `book_sequence` is None where version 1 of the tables wrote
+    it."""
 
     instrument: int
     match_number: int
@@ -168,6 +169,7 @@ class TradeRow:
     position: int
     executed_at_ns: int
     trading_time_ns: int
+    book_sequence: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ SELECT_EXECUTIONS: Final = """
     FROM executions WHERE """
 SELECT_TRADES: Final = """
     SELECT instrument, match_number, shard, aggressor_side, price_ticks, quantity, position,
-        executed_at_ns, trading_time_ns
+        executed_at_ns, trading_time_ns, book_sequence
     FROM trades WHERE """
 # An order lies in the partition of the day it was born; what befell it, there or later.
 OF_ITS_DAY: Final = " AND trading_day = day_of_order(%(order_id)s)"

@@ -40,6 +40,7 @@ class CandleRow:
     turnover: str
     trade_count: int
     last_match_number: int
+    last_book_sequence: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ TRADED: Final = """
 CANDLES: Final = """
     SELECT c.bucket * %(step_ns)s AS begins_ns, o.price_ticks AS open_ticks, c.high_ticks,
         c.low_ticks, l.price_ticks AS close_ticks, c.volume, c.turnover, c.trade_count,
-        c.last_match AS last_match_number
+        c.last_match AS last_match_number, l.book_sequence AS last_book_sequence
     FROM (
         SELECT executed_at_ns / %(step_ns)s AS bucket, min(match_number) AS first_match,
             max(match_number) AS last_match, max(price_ticks) AS high_ticks,
@@ -141,7 +142,7 @@ POINTS: Final = """
     ORDER BY s.instrument, s.slice"""
 LAST_BEFORE: Final = """
     SELECT instrument, match_number, shard, aggressor_side, price_ticks, quantity, position,
-        executed_at_ns, trading_time_ns
+        executed_at_ns, trading_time_ns, book_sequence
     FROM trades WHERE instrument = %(instrument)s AND match_number <= %(match_number)s
     ORDER BY match_number DESC LIMIT 1"""
 

@@ -85,6 +85,7 @@ def _begun(symbol: str, interval: Any, trade: Trade) -> Candle:
         turnover=trade.price * trade.quantity,
         trade_count=1,
         last_match_number=trade.match_number,
+        last_sequence=trade.sequence,
     )
 
 
@@ -102,4 +103,5 @@ def _with(candle: Candle, trade: Trade) -> Candle:
         turnover=candle.turnover + trade.price * trade.quantity,
         trade_count=candle.trade_count + 1,
         last_match_number=trade.match_number,
+        last_sequence=trade.sequence,
     )

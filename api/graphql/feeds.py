@@ -146,9 +146,10 @@ def _book_delta(message: shapes.Level2Delta) -> BookDelta:
     )
 
 
-def _trade(symbol: str, match: Any) -> Trade:
+def _trade(symbol: str, match: Any, sequence: int | None) -> Trade:
     return Trade(
         symbol=symbol,
+        sequence=sequence,
         match_number=int(match.match_number),
         price=price_ticks(match.price),
         quantity=match.quantity,
@@ -161,7 +162,7 @@ def _trade(symbol: str, match: Any) -> Trade:
 
 def _last_trade(message: shapes.TradesSnapshot) -> TradeEvent:
     last = message.last_trade
-    trade = None if last is None else _trade(message.symbol, last)
+    trade = None if last is None else _trade(message.symbol, last, None)
     return TradeEvent(**_begin(message), trade=trade)
 
 
@@ -201,7 +202,7 @@ _MADE: Final[dict[tuple[str, str], tuple[type, Callable[[Any], Event]]]] = {
     ("snapshot", TRADES): (shapes.TradesSnapshot, _last_trade),
     ("trade", TRADES): (
         shapes.TradeMessage,
-        lambda m: TradeEvent(**_next(m), trade=_trade(m.symbol, m)),
+        lambda m: TradeEvent(**_next(m), trade=_trade(m.symbol, m, int(m.sequence))),
     ),
     ("snapshot", STATUS): (shapes.StatusSnapshot, lambda m: _state(m, _begin(m))),
     ("status", STATUS): (shapes.StatusMessage, lambda m: _state(m, _next(m))),

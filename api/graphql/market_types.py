@@ -80,6 +80,9 @@ class Trade:
     position: LogPosition | None = strawberry.field(
         description="Where in the log it happened; null where it is not known."
     )
+    sequence: Sequence | None = strawberry.field(
+        description="The book's sequence of it; null where it is not known."
+    )
 
 
 def trade_of(symbol: str, row: TradeRow) -> Trade:
@@ -93,6 +96,7 @@ def trade_of(symbol: str, row: TradeRow) -> Trade:
         time=row.executed_at_ns,
         trading_time=row.trading_time_ns or None,
         position=f"{row.shard}-{row.position}",
+        sequence=row.book_sequence,
     )
 
 
@@ -109,6 +113,7 @@ def last_trade_of(symbol: str, last: LastTrade | None) -> Trade | None:
         time=last.executed_at_ns,
         trading_time=None,
         position=None,
+        sequence=None,
     )
 
 
@@ -224,6 +229,9 @@ class Candle:
     turnover: Money = strawberry.field(description="Price times shares, summed, in dollars.")
     trade_count: int = strawberry.field(description="Trades.")
     last_match_number: MatchNumber = strawberry.field(description="Of the last trade in it.")
+    last_sequence: Sequence | None = strawberry.field(
+        description="The book's sequence of the last trade in it; null where it is not known."
+    )
 
     @strawberry.field(description="Volume-weighted average price: turnover / volume.")
     def vwap(self) -> Price:
@@ -251,6 +259,7 @@ def candle_of(symbol: str, interval: Any, row: CandleRow) -> Candle:
         turnover=int(row.turnover),
         trade_count=row.trade_count,
         last_match_number=row.last_match_number,
+        last_sequence=row.last_book_sequence,
     )
 
 

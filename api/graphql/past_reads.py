@@ -213,6 +213,7 @@ def _step(entry: InstrumentEntry, told: StepTold) -> BookStep:
                 time=each.executed_at_ns,
                 trading_time=told.trading_time_ns or None,
                 position=position,
+                sequence=each.sequence,
             )
             for each in told.trades
         ],

@@ -20,6 +20,7 @@ from api.graphql.status_types import (
 )
 from api.readiness import SINKS, Readiness, Report, ShardHealth
 from api.services import Services
+from projections.multicast.register import FeedUnavailableError
 from projections.read_market import Kept
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 OLD_S: Final = 2.0
 ROLES_KEPT_S: Final = 2.0
 STATES_KEPT_S: Final = 10.0
+FEEDS_KEPT_S: Final = 1.0
+MULTICAST: Final = "multicast"
 
 
 class StatusBoard:
@@ -39,6 +42,7 @@ class StatusBoard:
         self._looking = Kept(readiness.look, OLD_S / 2)
         self._roles = Kept(services.roles_up, ROLES_KEPT_S)
         self._states = Kept(self._ask_states, STATES_KEPT_S)
+        self._feeds = Kept(self._ask_feeds, FEEDS_KEPT_S)
 
     async def status(self, *, streams: int, subscriptions: int) -> ExchangeStatus:
         """As it was looked at last, at most some seconds ago."""
@@ -47,7 +51,10 @@ class StatusBoard:
             await self._looking.get()
         report, before = reports[-1], reports[0]
         states = self._states.latest() or {}
-        up = await self._roles.get()
+        up = dict(await self._roles.get())
+        feeds = await self._feeds.get()
+        if feeds:  # of another machine, as far as its publisher says so
+            up.setdefault(MULTICAST, True)
         return ExchangeStatus(
             ready=not report.behind,
             behind=list(report.behind),
@@ -55,7 +62,7 @@ class StatusBoard:
             mode=self._services.settings.mode,
             directory=report.directory,
             shards=[
-                self._shard(health, report, before, states.get(health.shard))
+                self._shard(health, report, before, state=states.get(health.shard), feeds=feeds)
                 for health in report.shards
             ],
             roles=[_role(name, is_up, report.behind) for name, is_up in up.items()],
@@ -75,12 +82,31 @@ class StatusBoard:
                 found[shard] = told
         return found
 
+    async def _ask_feeds(self) -> dict[int, int]:
+        """How far the multicast feed of each shard is that is published now."""
+        feed = self._services.feed
+        if feed is None:
+            return {}
+        try:
+            return {entry.shard: entry.position for entry in await feed.register.entries()}
+        except FeedUnavailableError:  # not now: the status tells the rest
+            return {}
+
     def _shard(
-        self, health: ShardHealth, report: Report, before: Report, state: StateTold | None
+        self,
+        health: ShardHealth,
+        report: Report,
+        before: Report,
+        *,
+        state: StateTold | None,
+        feeds: dict[int, int],
     ) -> ShardStatus:
         shard, hub = health.shard, self._services.hub
         entries = self._services.directory_view.instruments()
         streamed = 0 if hub is None else hub.position(shard)
+        projections = [self._projection(name, health, report, before) for name in SINKS]
+        if shard in feeds:
+            projections.append(_published(health, feeds[shard]))
         return ShardStatus(
             shard=shard,
             written=f"{shard}-{health.written}",
@@ -90,7 +116,7 @@ class StatusBoard:
             streamed=f"{shard}-{streamed}" if streamed else None,
             trading_time=(hub.trading_time_ns(shard) or None) if hub is not None else None,
             instruments=sum(entry.shard == shard for entry in entries),
-            projections=[self._projection(name, health, report, before) for name in SINKS],
+            projections=projections,
             state_hash=None if state is None else _state_hash(shard, state),
         )
 
@@ -109,6 +135,19 @@ class StatusBoard:
             verified_position=None if verified is None else f"{shard}-{verified[0].position}",
             verified_at=None if verified is None else verified[1],
         )
+
+
+def _published(health: ShardHealth, position: int) -> ProjectionStatus:
+    """The multicast feed, which tells its place alone, each second."""
+    return ProjectionStatus(
+        name=MULTICAST,
+        position=f"{health.shard}-{position}",
+        lag_batches=max(0, health.matched - position),
+        batches_per_second=None,
+        running_hash=None,
+        verified_position=None,
+        verified_at=None,
+    )
 
 
 def _rate(report: Report, before: Report, shard: int, stage: str) -> float | None:

@@ -64,7 +64,9 @@ class ShardStatus:
         description="The exchange's own clock; null before its first tick."
     )
     instruments: int = strawberry.field(description="Instruments listed in it.")
-    projections: list[ProjectionStatus] = strawberry.field(description="redis, postgres.")
+    projections: list[ProjectionStatus] = strawberry.field(
+        description="redis, postgres; multicast, where this shard's feed is published."
+    )
     state_hash: StateHash | None = strawberry.field(
         description="Of the newest engine snapshot; null where there is none."
     )

@@ -134,7 +134,7 @@
           add(shard, NAMES[each.name] || each.name, {
             position: CB.batchOf(each.position), lag: each.lagBatches, rate: each.batchesPerSecond,
             ...word(each.position !== null, each.lagBatches),
-            verified: each.verifiedPosition ? `${F.quantity(CB.batchOf(each.verifiedPosition))}, ${F.ago(each.verifiedAt)}` : "not compared yet",
+            verified: each.verifiedPosition ? `${F.quantity(CB.batchOf(each.verifiedPosition))}, ${F.ago(each.verifiedAt)}` : each.name === "multicast" ? "" : "not compared yet",
           });
         }
         const lag = shard.streamed === null ? null : Math.max(0, CB.batchOf(shard.matched) - CB.batchOf(shard.streamed));

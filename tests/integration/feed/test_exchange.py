@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from crossbook_client.feed import FeedListener, ShardBooks, read_itch
@@ -149,6 +150,22 @@ def test_a_stranger_rebuilds_the_engines_books_from_the_recording(traded: Traded
     symbols = {book.locate: symbol for symbol, book in books.by_symbol.items()}
     expected = {symbols[locate]: rows for locate, rows in traded.engine.items() if rows}
     assert strangers_books(traded.path) == expected
+
+
+def test_the_status_has_the_feed_beside_the_other_projections(traded: Traded) -> None:
+    query = "{ status { roles { role up } shards { matched projections { name position } } } }"
+    deadline = time.monotonic() + WAIT_S
+    while True:  # the publisher tells its place each second, and the status is looked at as often
+        answer = httpx.post(f"{traded.exchange.url}/graphql", json={"query": query}, timeout=WAIT_S)
+        status = answer.json()["data"]["status"]
+        [shard] = status["shards"]
+        found = {each["name"]: each["position"] for each in shard["projections"]}
+        if found.get("multicast") == shard["matched"]:
+            break
+        assert time.monotonic() < deadline, (found, shard["matched"])
+        time.sleep(0.1)
+    assert list(found) == ["redis", "postgres", "multicast"]
+    assert {"role": "multicast", "up": True} in status["roles"]
 
 
 def test_both_lines_carry_the_same_sound_packets(traded: Traded) -> None:

@@ -110,6 +110,39 @@ async def test_steps_play_a_book_forward_to_what_it_is(exchange: Served) -> None
         assert left == {x["price"]: x["quantity"] for x in levels}
 
 
+async def test_a_trades_sequence_is_that_of_its_step(exchange: Served) -> None:
+    """By the log, by the history, by a book of the past and by its candle."""
+    steps_query = (
+        f'query ($after: Sequence!) {{ bookSteps(symbol: "{SYMBOL}", after: $after, first: 50) {{'
+        " sequence hasMore steps { sequence previousSequence trades { matchNumber sequence } } } }"
+    )
+    by_log: dict[str, str] = {}
+    at, more = "0", True
+    while more:
+        found = (await ask(exchange, steps_query, after=at))["bookSteps"]
+        for step in found["steps"]:
+            for trade in step["trades"]:
+                by_log[trade["matchNumber"]] = trade["sequence"]
+                assert int(step["previousSequence"]) < int(trade["sequence"])
+                assert int(trade["sequence"]) <= int(step["sequence"])
+        at, more = found["sequence"], found["hasMore"]
+    found = await ask(
+        exchange,
+        f'{{ trades(symbol: "{SYMBOL}", first: 500) {{ edges {{ node {{ matchNumber'
+        " sequence } } }"
+        f' candles(symbol: "{SYMBOL}", interval: D1) {{ lastMatchNumber lastSequence }} }}',
+    )
+    rows = [edge["node"] for edge in found["trades"]["edges"]]
+    assert {row["matchNumber"]: row["sequence"] for row in rows} == by_log and by_log
+    assert found["candles"][-1] == {
+        "lastMatchNumber": rows[0]["matchNumber"],
+        "lastSequence": rows[0]["sequence"],
+    }
+    last = rows[0]["sequence"]
+    then = f'book(symbol: "{SYMBOL}", asOf: {{sequence: "{last}"}}) {{ lastTrade {{ sequence }} }}'
+    assert (await ask(exchange, f"{{ {then} }}"))["book"]["lastTrade"] == {"sequence": last}
+
+
 async def test_orders_of_a_book_add_up_to_its_levels_and_own_ones_are_marked(
     exchange: Served,
 ) -> None:

@@ -91,11 +91,13 @@ async def _is_now(exchange: Served, at: str) -> bool:
 async def test_trades_quotes_executions_and_candles_tell_of_one_match(exchange: Served) -> None:
     symbol = await exchange.exchange.new_symbol()
     texts = {
-        "trades": f'trades(symbols: ["{symbol}"]) {{ trade {{ price quantity }} }}',
+        "trades": f'trades(symbols: ["{symbol}"]) {{ sequence trade {{ price quantity'
+        " sequence } }",
         "quotes": f'quotes(symbols: ["{symbol}"]) {{ bid {{ price quantity }} }}',
         "executions": f'executions(symbols: ["{symbol}"]) {{ execution {{ side quantity'
         " leavesQuantity liquidity } }",
-        "candles": f'candles(symbol: "{symbol}") {{ complete candle {{ open close volume }} }}',
+        "candles": f'candles(symbol: "{symbol}") {{ complete candle {{ open close volume'
+        " lastSequence } }",
     }
     sources = {
         name: messages(
@@ -113,8 +115,9 @@ async def test_trades_quotes_executions_and_candles_tell_of_one_match(exchange: 
     live = exchange.server.config.app.state.graphql
     await until(lambda: live.subscription_count == 4)
     await exchange.exchange.submit(symbol, "sell", 4, price="50.00", key="bob")
-    trade_told = (await anext(sources["trades"]))["trades"]["trade"]
-    assert trade_told == {"price": "50.0000", "quantity": 4}
+    told = (await anext(sources["trades"]))["trades"]
+    at = told["sequence"]
+    assert told["trade"] == {"price": "50.0000", "quantity": 4, "sequence": at}
     assert (await anext(sources["executions"]))["executions"]["execution"] == {
         "side": "BUY",
         "quantity": 4,
@@ -123,7 +126,7 @@ async def test_trades_quotes_executions_and_candles_tell_of_one_match(exchange: 
     }
     assert (await candle)["candles"] == {
         "complete": False,
-        "candle": {"open": "50.0000", "close": "50.0000", "volume": 4},
+        "candle": {"open": "50.0000", "close": "50.0000", "volume": 4, "lastSequence": at},
     }
     for source in sources.values():
         await source.aclose()
