@@ -65,10 +65,10 @@ def trade_a_little(client: Crossbook) -> None:
     client.submit("MSFT", "sell", 120)
     book = client.book(SYMBOL, depth=1)
     middle = book.bids[0].price.quantize(book.bids[0].price.__class__("0.01"))
-    for away, quantity in ((3, 150), (6, 300)):
+    for away, quantity in ((8, 150), (15, 300), (90, 250)):
         tick = middle.__class__("0.01")
-        client.submit(SYMBOL, "buy", quantity, price=middle - away * 5 * tick, time_in_force="gtc")
-        client.submit(SYMBOL, "sell", quantity, price=middle + away * 6 * tick, time_in_force="gtc")
+        client.submit(SYMBOL, "buy", quantity, price=middle - away * tick, time_in_force="gtc")
+        client.submit(SYMBOL, "sell", quantity, price=middle + away * tick, time_in_force="gtc")
 
 
 def take(browser: Browser, exchange: Exchange, shot: Shot, scheme: str, settle_s: float) -> Path:
@@ -104,13 +104,12 @@ def main() -> None:
     try:
         exchange.start()
         time.sleep(options.trade_s)
-        with exchange.client("demo") as client:
-            trade_a_little(client)
-        with sync_playwright() as playwright:
+        with sync_playwright() as playwright, exchange.client("demo") as client:
             chromium = shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for shot in shots:
                 for scheme in ("dark", "light"):
+                    trade_a_little(client)
                     print(take(browser, exchange, shot, scheme, options.settle_s))
             browser.close()
     finally:

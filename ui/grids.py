@@ -47,10 +47,10 @@ def trend(field: str, title: str, formatter: str, **terms: Any) -> dict[str, Any
 
 
 def _shared(terms: dict[str, Any]) -> dict[str, Any]:
-    """A column whose `width` is its share of the grid's, down to a part of itself. (A grid that is
-    not shown yet has no width to fit columns to, so they are not fitted by AG Grid's own call.)"""
+    """A column whose `width` is its share of the grid's, down to `minWidth` or a part of itself. (A
+    grid that is not shown yet has no width to fit columns to, so AG Grid's own call does not.)"""
     width = terms.get("width")
-    return terms if width is None else {**terms, "flex": width, "minWidth": int(width * 0.75)}
+    return terms if width is None else {"flex": width, "minWidth": int(width * 0.75), **terms}
 
 
 def grid(

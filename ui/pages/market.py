@@ -15,26 +15,26 @@ from ui.parts import empty_state, live_text, panel, stat
 
 WATCH_COLUMNS = (
     column("symbol", "Symbol", width=84, cellClass="cb-symbol"),
-    number("last", "Last", "cbPrice", width=88),
-    trend("change", "Change", "cbChange", width=92),
+    number("last", "Last", "cbPrice", width=112),
+    trend("change", "Change", "cbChange", width=100),
     trend("percent", "Change %", "cbPercent", width=118, sort="desc"),
     column(
         "spark",
         "Prices",
         cellDataType=False,
         cellRenderer="CbSparkline",
-        width=106,
+        width=100,
         sortable=False,
         headerTooltip="the last trades' prices, oldest first",
     ),
-    number("bidQuantity", "Bid qty", width=74),
-    number("bid", "Bid", "cbPrice", width=96),
-    number("ask", "Ask", "cbPrice", width=96),
-    number("askQuantity", "Ask qty", width=74),
+    number("bidQuantity", "Bid qty", width=76),
+    number("bid", "Bid", "cbPrice", width=104),
+    number("ask", "Ask", "cbPrice", width=104),
+    number("askQuantity", "Ask qty", width=76),
     number("spread", "Spread", "cbPrice", width=72),
-    number("volume", "Volume", "cbShort", width=82, headerTooltip="shares traded today"),
-    number("trades", "Trades", "cbQuantity", width=74, headerTooltip="trades today"),
-    column("state", "State", valueFormatter={"function": "cbWords(params)"}, width=80),
+    number("volume", "Volume", "cbShort", width=72, headerTooltip="shares traded today"),
+    number("trades", "Trades", "cbQuantity", width=64, headerTooltip="trades today"),
+    column("state", "State", valueFormatter={"function": "cbWords(params)"}, width=66),
 )
 
 

@@ -19,16 +19,31 @@ def _side(width: int = 66) -> dict[str, Any]:
 
 
 ORDER_COLUMNS: Final = (
-    column("time", "Time", valueFormatter={"function": "cbClock(params)"}, width=84, sort="desc"),
-    column("symbol", "Symbol", width=70, cellClass="cb-symbol"),
+    column(
+        "time",
+        "Time",
+        valueFormatter={"function": "cbClock(params)"},
+        width=78,
+        minWidth=74,
+        sort="desc",
+    ),
+    column("symbol", "Symbol", width=66, minWidth=62, cellClass="cb-symbol"),
     _side(),
-    number("quantity", "Quantity", width=76),
-    number("executed", "Filled", width=66),
-    number("price", "Price", "cbPrice", width=84),
-    number("average", "Average", "cbPrice", width=84),
-    column("tif", "TIF", valueFormatter={"function": "cbCapitals(params)"}, width=52),
-    column("stateText", "State", width=128, tooltipField="stateText"),
-    column("state", "", cellRenderer="CbOrderButtons", width=136, sortable=False, resizable=False),
+    number("quantity", "Qty", width=56),
+    number("executed", "Filled", width=58),
+    number("price", "Price", "cbPrice", width=74),
+    number("average", "Average", "cbPrice", width=78),
+    column("tif", "TIF", valueFormatter={"function": "cbCapitals(params)"}, width=48),
+    column("stateText", "State", width=90, tooltipField="stateText"),
+    column(
+        "state",
+        "",
+        cellRenderer="CbOrderButtons",
+        width=138,
+        minWidth=138,
+        sortable=False,
+        resizable=False,
+    ),
 )
 EXECUTION_COLUMNS: Final = (
     column("time", "Time", valueFormatter={"function": "cbClock(params)"}, width=80),
