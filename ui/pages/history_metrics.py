@@ -277,7 +277,7 @@ def _column(field: str, title: str, kind: str) -> dict[str, Any]:
             cellClass="cb-num",
         )
     if kind == "side":
-        rules = {"cb-up": "value === 'BUY'", "cb-down": "value === 'SELL'"}
+        rules = {"cb-up": "params.value === 'BUY'", "cb-down": "params.value === 'SELL'"}
         formatter = {"function": "cbAggressor(params)"}
         return column(field, title, valueFormatter=formatter, cellClassRules=rules, flex=84)
     if kind == "text":

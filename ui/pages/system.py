@@ -81,7 +81,10 @@ STAGE_COLUMNS: Final = (
         "health",
         "Health",
         width=96,
-        cellClassRules={"cb-ok": "data.good === true", "cb-warn": "data.good === false"},
+        cellClassRules={
+            "cb-ok": "params.data.good === true",
+            "cb-warn": "params.data.good === false",
+        },
     ),
     column(
         "verified",

@@ -35,7 +35,7 @@ LADDER_COLUMNS: Final = (
         sort="desc",
         sortable=True,
         cellClass="cb-ladder-price",
-        cellClassRules={"cb-last": "data.last", "cb-inside": "data.inside"},
+        cellClassRules={"cb-last": "params.data.last", "cb-inside": "params.data.inside"},
     ),
     number(
         "ask",
@@ -55,7 +55,10 @@ TAPE_COLUMNS: Final = (
         "Price",
         "cbPrice",
         width=76,
-        cellClassRules={"cb-up": "data.side === 'buy'", "cb-down": "data.side === 'sell'"},
+        cellClassRules={
+            "cb-up": "params.data.side === 'buy'",
+            "cb-down": "params.data.side === 'sell'",
+        },
     ),
     number("quantity", "Qty", width=56),
     column(
@@ -63,7 +66,7 @@ TAPE_COLUMNS: Final = (
         "Aggressor",
         valueFormatter={"function": "cbSide(params)"},
         width=72,
-        cellClassRules={"cb-up": "value === 'buy'", "cb-down": "value === 'sell'"},
+        cellClassRules={"cb-up": "params.value === 'buy'", "cb-down": "params.value === 'sell'"},
     ),
     number("number", "", hide=True, sort="desc"),
 )

@@ -10,7 +10,7 @@ from dash import html
 from ui.grids import column, grid, number, trend
 from ui.parts import empty_state, panel
 
-SIDE_RULES: Final = {"cb-up": "value === 'buy'", "cb-down": "value === 'sell'"}
+SIDE_RULES: Final = {"cb-up": "params.value === 'buy'", "cb-down": "params.value === 'sell'"}
 
 
 def _side(width: int = 66) -> dict[str, Any]:

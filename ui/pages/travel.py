@@ -32,7 +32,7 @@ BOOK_COLUMNS: Final = (
         width=88,
         sortable=False,
         cellClass="cb-up",
-        cellClassRules={"cb-changed": "data.bidChanged"},
+        cellClassRules={"cb-changed": "params.data.bidChanged"},
     ),
     number(
         "ask",
@@ -41,7 +41,7 @@ BOOK_COLUMNS: Final = (
         width=88,
         sortable=False,
         cellClass="cb-down cb-left",
-        cellClassRules={"cb-changed": "data.askChanged"},
+        cellClassRules={"cb-changed": "params.data.askChanged"},
     ),
     number(
         "askQuantity",
@@ -68,7 +68,10 @@ STEP_COLUMNS: Final = (
         width=214,
         sortable=False,
         tooltipField="text",
-        cellClassRules={"cb-up": "data.side === 'BUY'", "cb-down": "data.side === 'SELL'"},
+        cellClassRules={
+            "cb-up": "params.data.side === 'BUY'",
+            "cb-down": "params.data.side === 'SELL'",
+        },
     ),
     column("time", "Time", valueFormatter={"function": "cbClock(params)"}, width=76),
     column("position", "Log", width=76, headerTooltip="position of the command in its shard's log"),
