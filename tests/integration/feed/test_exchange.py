@@ -31,6 +31,7 @@ from tests.unit.feed.test_recording import strangers_books
 WAIT_S = 60.0
 LOAD_S = 2.0
 HEARTBEATS = 2
+PCAP_PORT = 26_400  # of recordings; tshark takes some of the system's free ports for traceroute
 
 
 class Capture(threading.Thread):
@@ -208,8 +209,8 @@ def test_tshark_dissects_every_packet_as_moldudp64_without_complaint(
     """Its dissector of ITCH is of version 3: messages are compared as bytes."""
     line, path = traded.shard.lines[0], tmp_path / "line.pcap"
     packets = traded.packets[line.name]
-    assert write_pcap(path, line.group, line.port, packets) == len(packets)
-    dissected = dissect(path, line.port)
+    assert write_pcap(path, line.group, PCAP_PORT, packets) == len(packets)
+    dissected = dissect(path, PCAP_PORT)
     assert len(dissected) == len(packets)
     messages = 0
     for packet, (protocols, session, sequence, count, lengths, bodies, bad, complaint) in zip(
@@ -230,5 +231,5 @@ def test_tshark_dissects_every_packet_as_moldudp64_without_complaint(
 def test_tshark_would_complain_about_a_broken_packet(traded: Traded, tmp_path: Path) -> None:
     line, path = traded.shard.lines[0], tmp_path / "broken.pcap"
     packet = next(one for one in traded.packets[line.name] if one[18:20] != b"\0\0")
-    write_pcap(path, line.group, line.port, [packet[:18] + b"\0\xfe" + packet[20:], packet[:-3]])
-    assert all(row[6] or row[7] for row in dissect(path, line.port))
+    write_pcap(path, line.group, PCAP_PORT, [packet[:18] + b"\0\xfe" + packet[20:], packet[:-3]])
+    assert all(row[6] or row[7] for row in dissect(path, PCAP_PORT))
