@@ -3,7 +3,9 @@
     python -m benchmarks.record NAME RUNS -- COMMAND…
 
 The benchmark prints JSON lines. Lines are matched by their place, every number becomes minimum,
-median and maximum over the runs, and the result replaces benchmarks/results/NAME.json.
+median and maximum over the runs, and the result replaces benchmarks/results/NAME.json. `loop_ms` is
+how long a loop of 5 million additions in plain Python took before, between and after the runs: a
+shared machine's speed may double from one minute to the next, and figures with it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,17 +43,26 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that was measured, marked where files were changed since."""
+    """The commit that was measured, marked where files but the results were changed since."""
     head = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
     dirty = subprocess.run(
-        ["git", "status", "--porcelain", "--untracked-files=no"],
+        ["git", "status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results"],
         cwd=ROOT,
         capture_output=True,
         text=True,
     ).stdout.strip()
     return f"{head} with changes" if dirty else head
+
+
+def loop_ms() -> float:
+    """CPU time of a loop of plain Python, in milliseconds."""
+    before = time.process_time()
+    total = 0
+    for number in range(5_000_000):
+        total += number
+    return round((time.process_time() - before) * 1e3, 1)
 
 
 def one_run(command: list[str]) -> list[dict[str, Any]]:
@@ -85,7 +97,10 @@ def main() -> None:
         sys.exit("usage: python -m benchmarks.record NAME RUNS -- COMMAND…")
     name, count, command = sys.argv[1], int(sys.argv[2]), sys.argv[4:]
     load = os.getloadavg()[0]
-    runs = [one_run(command) for _ in range(count)]
+    runs, loops = [], [loop_ms()]
+    for _ in range(count):
+        runs.append(one_run(command))
+        loops.append(loop_ms())
     shown = ["python" if part == sys.executable else part for part in command]
     record = {
         "command": " ".join(Path(part).name if "/bin/" in part else part for part in shown),
@@ -94,6 +109,7 @@ def main() -> None:
         "commit": commit(),
         "machine": machine(),
         "load_before": round(load, 2),
+        "loop_ms": spread(loops),
         "figures": summary(runs),
     }
     RESULTS.mkdir(exist_ok=True)
