@@ -30,6 +30,7 @@ LEASE: Final = (Path(__file__).parent / "scripts" / "lease.lua").read_text()
 KEY_PREFIX: Final = "crossbook:rate:"
 LEASES_PER_S: Final = 20
 LEASE_S: Final = 1.0
+CONNECTIONS_MAX: Final = 16  # who finds none free waits for one
 REDIS_WAIT_S: Final = 0.05
 REDIS_REST_S: Final = 1.0
 
@@ -71,10 +72,15 @@ class RateLimiter:
     @classmethod
     def over(cls, url: str) -> RateLimiter:
         """With the buckets in this Redis. Connects when it is first asked."""
-        client = redis.asyncio.Redis.from_url(
-            url, socket_timeout=REDIS_WAIT_S, socket_connect_timeout=REDIS_WAIT_S, retry=None
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS_MAX,
+            timeout=REDIS_WAIT_S,
+            socket_timeout=REDIS_WAIT_S,
+            socket_connect_timeout=REDIS_WAIT_S,
+            retry=None,
         )
-        return cls(client)
+        return cls(redis.asyncio.Redis.from_pool(pool))
 
     async def take(self, policy: Policy, name: str, cost: int = 1) -> Verdict:
         """Take `cost` tokens, all or none; `name` is whose bucket. No limit always grants."""
