@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cli import children
@@ -103,3 +104,22 @@ def test_one_that_ignores_sigterm_is_killed(make: Callable[[str], Child], tmp_pa
     assert not child.wait(time.monotonic() + 0.05)
     child.kill()
     assert not child.alive
+
+
+@pytest.mark.parametrize(
+    ("name", "first"), [("matching", True), ("matching-1", True), ("api", False)]
+)
+def test_the_matcher_is_served_first_where_that_is_allowed(
+    tmp_path: Path, name: str, first: bool
+) -> None:
+    child = Child(name, tmp_path / "role.log", dict(os.environ), ROOT)
+    child.arguments = [sys.executable, "-c", "input()"]
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        child.start()
+        mark = child.mark()
+        assert mark is not None
+        wanted = children.FIRST_NICENESS if first and os.geteuid() == 0 else ours
+        assert psutil.Process(mark.pid).nice() == wanted
+    finally:
+        child.kill()
