@@ -17,13 +17,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from domain.batch import START, Position
+from projections.redis.connections import shared_redis
 from projections.redis.keys import live_key, script, shard_prefix
 
 Level: TypeAlias = tuple[int, int, int]
 TIMEOUT_S: Final = 2.0
-# redis-py's own pool refuses whoever finds no connection free, and a crowd would spend its time on
-# opening them. A few are enough: Redis answers one at a time.
-CONNECTIONS_MAX: Final = 16
 CONNECTION_WAIT_S: Final = 5.0
 TRIMMED: Final = "trimmed"
 AHEAD: Final = "ahead"
@@ -151,23 +149,20 @@ class Resync:
 
 
 class BookReader:
-    """Reads books. One pool of CONNECTIONS_MAX connections; safe for many tasks of one event loop,
-    which wait for each other's.
+    """Reads books. A few connections; safe for many tasks of one event loop, which wait for
+    each other's.
 
     Every method returns None for an instrument that has no book here (yet), and raises
     BooksUnavailableError where Redis does not answer in time.
     """
 
     def __init__(self, url: str) -> None:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
+        self._redis: redis.asyncio.Redis = shared_redis(
             url,
-            max_connections=CONNECTIONS_MAX,
-            timeout=CONNECTION_WAIT_S,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
+            answer_s=TIMEOUT_S,
+            free_s=CONNECTION_WAIT_S,
             retry=Retry(ExponentialBackoff(cap=0.1, base=0.01), 2),
         )
-        self._redis: redis.asyncio.Redis = redis.asyncio.Redis.from_pool(pool)
         self._read_book = self._redis.register_script(script("read_book"))
         self._read_deltas = self._redis.register_script(script("read_deltas"))
         self._read_tops = self._redis.register_script(script("read_tops"))

@@ -25,12 +25,12 @@ import redis.asyncio
 from api.metrics import RATE_LIMITED, RATES_SHARED
 from api.rates.buckets import BUCKETS_MAX, LocalBuckets
 from api.rates.policies import Policy, Verdict
+from projections.redis.connections import shared_redis
 
 LEASE: Final = (Path(__file__).parent / "scripts" / "lease.lua").read_text()
 KEY_PREFIX: Final = "crossbook:rate:"
 LEASES_PER_S: Final = 20
 LEASE_S: Final = 1.0
-CONNECTIONS_MAX: Final = 16  # who finds none free waits for one
 REDIS_WAIT_S: Final = 0.05
 REDIS_REST_S: Final = 1.0
 
@@ -72,15 +72,7 @@ class RateLimiter:
     @classmethod
     def over(cls, url: str) -> RateLimiter:
         """With the buckets in this Redis. Connects when it is first asked."""
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS_MAX,
-            timeout=REDIS_WAIT_S,
-            socket_timeout=REDIS_WAIT_S,
-            socket_connect_timeout=REDIS_WAIT_S,
-            retry=None,
-        )
-        return cls(redis.asyncio.Redis.from_pool(pool))
+        return cls(shared_redis(url, answer_s=REDIS_WAIT_S, free_s=REDIS_WAIT_S))
 
     async def take(self, policy: Policy, name: str, cost: int = 1) -> Verdict:
         """Take `cost` tokens, all or none; `name` is whose bucket. No limit always grants."""

@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 import redis
-import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from projections.redis.connections import shared_redis
 from projections.redis.keys import shard_prefix
 
 log = logging.getLogger(__name__)
@@ -99,9 +99,7 @@ class FeedRegister:
 
     def __init__(self, url: str, shards: int) -> None:
         self._keys = [key_of(shard) for shard in range(shards)]
-        self._redis = redis.asyncio.Redis.from_url(
-            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-        )
+        self._redis = shared_redis(url, answer_s=TIMEOUT_S, free_s=TIMEOUT_S)
 
     async def entries(self) -> list[ShardEntry]:
         """The feeds that are published now, by shard. Raises FeedUnavailableError."""

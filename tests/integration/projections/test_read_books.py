@@ -6,8 +6,9 @@ import asyncio
 
 import redis
 
-from projections.read_books import CONNECTIONS_MAX, BookReader
+from projections.read_books import BookReader
 from projections.redis import RedisSink
+from projections.redis.connections import CONNECTIONS_MAX
 from tests.integration.projections.flow import Flow
 
 READERS = 1_000
