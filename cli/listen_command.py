@@ -65,10 +65,9 @@ def listen(
     from cli.listen import Shown, listen_live, read_file
     from cli.main import told_in_a_line
 
-    described, filed = (group_a or group_b) is not None, from_file is not None
-    _one_source(url is not None, described, filed)
-    _fitting(described, rerequest or snapshot, session, filed and record)
-    shown = Shown(symbols=_symbols(symbols), depth=depth, as_json=json)
+    _one_source(url, group := group_a or group_b, from_file)
+    _fitting(group, rerequest or snapshot, session, from_file and record)
+    shown = Shown(symbols=symbols_in(symbols), depth=depth, as_json=json)
     with told_in_a_line():
         if from_file is not None:
             sound = read_file(from_file, shown)
@@ -87,17 +86,18 @@ def listen(
         raise typer.Exit(1)
 
 
-def _symbols(text: str) -> list[str]:
+def symbols_in(text: str) -> list[str]:
+    """Symbols that an option names, separated by commas."""
     return [symbol.strip() for symbol in text.split(",") if symbol.strip()]
 
 
-def _one_source(*given: bool) -> None:
-    if sum(given) > 1:
+def _one_source(*given: object) -> None:
+    if sum(each is not None for each in given) > 1:
         _usage("--url, --group-a/--group-b and --from-file exclude each other")
 
 
-def _fitting(described: bool, service: str | None, session: str, unheard: object) -> None:
-    if (service or session) and not described:
+def _fitting(group: str | None, service: str | None, session: str, unheard: object) -> None:
+    if (service or session) and not group:
         _usage("--rerequest, --snapshot and --session go with --group-a or --group-b")
     if len(session) > 10 or not session.isascii():
         _usage(f"--session has at most ten ASCII characters; not {session!r}")

@@ -24,7 +24,7 @@ from cli.audit_command import audit
 from cli.clock_command import app as clock_app
 from cli.cluster_command import app as cluster_app
 from cli.db_command import app as db_app
-from cli.listen_command import listen
+from cli.listen_command import listen, symbols_in
 from cli.replay_command import explain, replay
 from cli.run_state import AlreadyRunningError, Credential, NotRunningError, RunFolder
 from cli.topics_command import topics
@@ -238,7 +238,7 @@ def simulate(
         folder = RunFolder(settings.data_dir)
         state = folder.running()
         key = credential(folder, "simulator").key
-        wanted = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
+        wanted = symbols_in(symbols)
         run_shown(state.url, key, symbols=wanted, rate=rate, seed=seed, duration_s=duration or None)
 
 
