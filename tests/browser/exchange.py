@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,14 @@ def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not in time: {what}"
         time.sleep(0.05)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Also while a suspended parent has not heard of it."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Exchange:
@@ -97,7 +106,18 @@ class Exchange:
         process = self.run.running().roles["api"].process()
         assert process is not None
         process.kill()
-        process.wait(WAIT_S)
+        until(lambda: _has_ended(process), "the API process ends")
+
+    @contextmanager
+    def without_api(self) -> Iterator[None]:
+        """The API process is dead until the block ends; then another starts on the same port."""
+        supervisor = psutil.Process(self._processes[0].pid)
+        supervisor.suspend()
+        try:
+            self.kill_api()
+            yield
+        finally:
+            supervisor.resume()
 
     def until_ready(self) -> None:
         """Wait until the API answers and everything is caught up."""

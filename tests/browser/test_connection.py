@@ -18,11 +18,11 @@ def test_a_killed_api_greys_the_page_which_comes_back_by_itself(
     row = page.locator(f'#orders [row-id="{order.order_id}"]')
     expect(row).to_be_visible()
     expect(page.locator('#ladder [col-id="ownBid"]').filter(has_text="25")).to_have_count(1)
-    exchange.kill_api()
-    expect(page.locator("body")).to_have_attribute("data-feed", "offline")
-    expect(page.locator("#feed-state")).to_contain_text("Reconnecting")
-    assert "STALE since" in stale_label(page)
-    assert body_filter(page) == "grayscale(1)"
+    with exchange.without_api():
+        expect(page.locator("body")).to_have_attribute("data-feed", "offline")
+        expect(page.locator("#feed-state")).to_contain_text("Reconnecting")
+        assert "STALE since" in stale_label(page)
+        assert body_filter(page) == "grayscale(1)"
     exchange.until_ready()
     expect(page.locator("#bar-feed")).to_have_text("Live, with key")
     assert body_filter(page) == "none"
@@ -55,13 +55,31 @@ def body_filter(page: Page) -> str:
     return shown
 
 
+# Every state the feed goes through, whenever it does; each connection is deaf until one was stale.
+DEAFEN = """() => {
+  const feed = Crossbook.feed;
+  window.states = [];
+  feed.onState(() => {
+    window.states.push([feed.state, feed.lastClosed]);
+    const stale = window.states.some(([state]) => state === "stale");
+    if (feed._socket && !stale) feed._socket.onmessage = () => {};
+  });
+}"""
+
+
 def test_a_connection_that_only_falls_silent_is_noticed(open_page: OpenPage) -> None:
     page = open_page("/ui/")
     expect(page.locator("body")).to_have_attribute("data-feed", "live")
-    page.evaluate("Crossbook.feed._socket.onmessage = () => {}")
-    expect(page.locator("body")).to_have_attribute("data-feed", "stale")
-    expect(page.locator("body")).to_have_attribute("data-feed", "live")
-    expect(page.locator("#bar-reconnects")).to_have_text("1")
+    page.evaluate(DEAFEN)
+
+    been_stale = "window.states.some(([state]) => state === 'stale')"
+    until(lambda: page.evaluate(been_stale), "silence is noticed")
+    until(lambda: page.evaluate("window.states.at(-1)[0] === 'live'"), "it connects again")
+    told = page.evaluate("window.states")
+    assert [state for state, _ in told][-4:] == ["live", "stale", "offline", "live"], told
+    assert told[-1][1] == "nothing came"
+    expect(page.locator("#bar-reconnects")).not_to_have_text("0")
+    expect(page.locator("#bar-reconnects")).to_have_attribute("title", "the last one: nothing came")
 
 
 def test_a_gap_in_a_chain_begins_it_anew(open_page: OpenPage) -> None:

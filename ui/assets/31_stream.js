@@ -17,6 +17,7 @@
       this.state = "connecting"; // live, stale, offline
       this.sinceState = Date.now();
       this.account = false; // whether the connection has the key
+      this.lastClosed = ""; // why the last connection ended: the close code and its reason
       this.counts = {messages: 0, resyncs: 0, reconnects: 0, conflated: 0};
       this.rate = 0;
       this.roundTripMs = null;
@@ -98,7 +99,7 @@
       this._open = false;
       socket.onopen = () => this._opened(socket);
       socket.onmessage = (event) => socket === this._socket && this._message(event.data);
-      socket.onclose = () => socket === this._socket && this._closed();
+      socket.onclose = ({code, reason}) => socket === this._socket && this._closed(`${code} ${reason}`.trim());
     }
 
     _opened(socket) {
@@ -117,8 +118,9 @@
       this._setState("live");
     }
 
-    _closed() {
+    _closed(why) {
       this._socket = null;
+      this.lastClosed = why;
       this._open = false;
       this.account = false;
       this._setState("offline");
@@ -148,14 +150,17 @@
         this._countedAt = now;
       }
       if (!this._socket) return;
-      const silent = now - this._heard;
-      if (silent > LOST_MS) {
+      // Time in which this page itself stood still (a computer asleep) is no proof of silence: what
+      // came meanwhile may wait to be read. It is stale at once, and lost only when it stays so.
+      const stale = this._open && this.state === "stale";
+      if (this._open && !stale && now - this._heard > STALE_MS) {
+        this._staleAt = now;
+        this._setState("stale");
+      } else if (now > (stale ? this._staleAt + LOST_MS - STALE_MS : this._heard + LOST_MS)) {
         const socket = this._socket;
         this._socket = null;
         socket.close();
-        this._closed();
-      } else if (this._open && silent > STALE_MS) {
-        this._setState("stale");
+        this._closed("nothing came");
       }
       if (this._open && now - (this._pingedAt || 0) >= PING_MS) this._ping();
     }

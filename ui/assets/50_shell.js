@@ -89,7 +89,8 @@
     CB.say("bar-lag", lag === null ? "–" : `${lag} ms`);
     CB.say("bar-rate", CB.format.quantity(feed.rate));
     CB.say("bar-resyncs", String(feed.counts.resyncs));
-    CB.say("bar-reconnects", String(feed.counts.reconnects));
+    const reconnects = CB.say("bar-reconnects", String(feed.counts.reconnects));
+    if (reconnects) reconnects.title = feed.lastClosed && `the last one: ${feed.lastClosed}`;
     CB.say("bar-sequence", book && book.sequence ? `${book.symbol} ${CB.format.quantity(Number(book.sequence))}` : "–");
     CB.say("bar-checksum", book && book.verified ? `✓ to ${CB.format.quantity(Number(book.verified))}` : "–");
     CB.say("bar-clock", CB.format.clock(Date.now()));
