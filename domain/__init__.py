@@ -16,6 +16,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 
 SOURCES = (
+    "domain.ahead",
     "domain.batch",
     "domain.book",
     "domain.changes",
@@ -25,6 +26,7 @@ SOURCES = (
     "domain.event_records",
     "domain.events",
     "domain.exchange",
+    "domain.hints",
     "domain.matching",
     "domain.outcomes",
     "domain.rows",

@@ -19,6 +19,7 @@ from mypy_extensions import i64
 
 from domain.client_ids import ClientIds
 from domain.event_records import write_cancelled, write_level
+from domain.hints import Hints
 from domain.rows import (
     ACCOUNT_LINKS,
     BEST_BID,
@@ -40,6 +41,7 @@ from domain.rows import (
     PAGE_BITS,
     PREVIOUS,
     PRICE_ACCOUNT,
+    PRICE_MASK,
     PRICES,
     ROW,
     SEQUENCE,
@@ -49,13 +51,12 @@ from domain.rows import (
     TOUCHED,
     WAITING,
 )
-from domain.tables import ABSENT, LOW, PageIndex, RowMap, highest_bit, lowest_bit, zeros
+from domain.tables import ABSENT, LOW, PageIndex, RowMap, highest_bit, level_at, lowest_bit, zeros
 
 LAST: Final = -1  # of a list whose links are row + 1
 ROWS_GROWN: Final = 64
 WAITING_PAGES_MIN: Final = 8192
 STEPS_FROM_TOP_MAX: Final = 8
-PRICE_MASK: Final = 7  # of a price's step: its place in its page
 
 
 @final
@@ -92,6 +93,7 @@ class Books:
         self.out: BytesWriter = BytesWriter()
         self.event_count: i64 = 0
         self.command_index: i64 = 0
+        self.hints: Hints = Hints()
         self.born_id: i64 = 0  # the order id that the command at work gives to a new order
 
     def reserve(self) -> None:
@@ -164,7 +166,9 @@ class Books:
         pages = self.pages
         step = price // self.instruments[(side_id >> 1) * INSTRUMENT_ROW + TICK]
         key = (side_id << 32) | (step >> PAGE_BITS)
-        page = self.by_page.get(key, pages)
+        page = self.hints.row
+        if page < 0 or pages[page] != key:
+            page = self.by_page.get(key, pages)
         if page == ABSENT:
             page = self._new_page(pages, key)
         place = step & PRICE_MASK
@@ -482,11 +486,6 @@ def _grown(pool: vec[i64], link: i64) -> tuple[vec[i64], i64]:
         row += ROW
     pool[row - ROW + link] = NIL
     return pool, first
-
-
-def level_at(pages: vec[i64], page: i64, place: i64) -> i64:
-    """The level of a page's price, or NIL."""
-    return ((pages[page + LEVEL_ROWS + (place >> 1)] >> ((place & 1) << 5)) & LOW) - 1
 
 
 def ends_before(levels: vec[i64], level: i64, key: i64, sign: i64) -> bool:

@@ -83,8 +83,11 @@ def _aim(books: Books, orders: vec[i64], levels: vec[i64], data: bytes, at: i64,
             return -UNKNOWN_ORDER
         day = books.instruments[instrument * INSTRUMENT_ROW + TRADING_DAY]
         scope = scope_of(account, instrument, day, length)
-        order_id = books.client_ids.find(scope, data, id_at, length)
-    row = books.find(orders, order_id)
+        order_id = books.client_ids.find(scope, data, id_at, length, -1)
+    row = books.hints.row
+    books.hints.row = NIL  # a price that the order is moved to is not the page's
+    if row < 0 or orders[row] != order_id:
+        row = books.find(orders, order_id)
     if row == NIL or orders[row + PRICE_ACCOUNT] >> 32 != account:
         return -UNKNOWN_ORDER
     # A gateway checks prices against the instrument that was named: it must be the order's.

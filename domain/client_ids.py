@@ -18,6 +18,7 @@ from librt.strings import read_i64_le
 from librt.vecs import append, extend, vec
 from mypy_extensions import i32, i64
 
+from domain.hints import AHEAD
 from domain.rows import CLIENT_IDS, CLIENT_IDS_SUM, INSTRUMENT_ROW, LISTED, TRADING_DAY
 from domain.tables import zeros
 
@@ -31,7 +32,8 @@ CHUNK_BITS: Final = 15  # entries of a chunk
 CHUNK_MASK: Final = 0x7FFF
 CHUNK_WORDS: Final = 131072
 BLOCK: Final[i64] = 1024  # slots
-MOVED_AT_ONCE: Final = 4  # the move ends well before the next one begins
+FORESEEN_WORDS: Final = 3
+MOVED_AT_ONCE: Final = 32  # the move ends well before the next one begins
 # A slot of the index: 5 bits of the hash | entry + 1
 PLACE_BITS: Final = 26
 PLACE_MASK: Final = 0x3FFFFFF
@@ -104,12 +106,49 @@ class ClientIds:
         self.slot: i64 = 0
         self.order_id: i64 = 0
         self.digest: i64 = 0
+        # Of each of AHEAD commands: scope (0: none) and hash of its id, in two words.
+        self.ahead: vec[i64] = zeros(AHEAD * FORESEEN_WORDS)
+        self.seen: i64 = 0
 
     # --- looking ----------------------------------------------------------------------------------
 
-    def find(self, scope: i64, data: bytes, at: i64, length: i64) -> i64:
+    def foresee(self, place: i64, scope: i64) -> None:
+        """The command at this place of the look ahead has the id just hashed (scope 0: none)."""
+        ahead = self.ahead
+        word = place * FORESEEN_WORDS
+        ahead[word] = scope
+        ahead[word + 1] = self.first
+        ahead[word + 2] = self.second
+
+    def touch(self, count: i64) -> None:
+        """Read the slots of the ids foreseen, in a loop short enough for many to be waited for at
+        once.
+        """
+        end = count * FORESEEN_WORDS
+        ahead = self.ahead
+        slots = self.slots
+        mask = self.mask
+        place: i64 = 1
+        seen: i64 = 0
+        while place < end:
+            seen ^= i64(slots[ahead[place] & mask])
+            place += FORESEEN_WORDS
+        self.seen = seen
+
+    def find(self, scope: i64, data: bytes, at: i64, length: i64, command: i64) -> i64:
         """The order that used the id of `length` well-formed bytes at `at`, or 0; `scope` is of
-        `scope_of`.
+        `scope_of`, `command` the command's place in the look ahead, or -1.
+        """
+        place = command * FORESEEN_WORDS
+        if command >= 0 and self.ahead[place] == scope:
+            self.first = self.ahead[place + 1]
+            self.second = self.ahead[place + 2]
+        else:
+            self.hash_id(scope, data, at, length)
+        return self.seek()
+
+    def hash_id(self, scope: i64, data: bytes, at: i64, length: i64) -> None:
+        """Hash an id into `first` and `second`.
 
         Two lanes of 62 bits take in eight bytes a step: multiply, then fold the high bits into the
         low. A product may wrap; what is kept of it is the same as of the whole one. A word's bit 62
@@ -128,7 +167,6 @@ class ClientIds:
         first = ((first ^ (first >> 32) ^ (second >> 31)) * FACTOR_3) & ALL_BITS
         self.first = first ^ (first >> 32)
         self.second = second
-        return self.seek()
 
     def seek(self) -> i64:
         """The order that used the id whose hash is in `first` and `second`, or 0."""
@@ -277,6 +315,7 @@ class ClientIds:
         end = self.moved + MOVED_AT_ONCE
         if end > self.old_count:
             end = self.old_count
+        self._touch_moved(end)
         while self.moved < end:
             place = self.moved
             words = self.old_chunks[place >> CHUNK_BITS]
@@ -293,6 +332,20 @@ class ClientIds:
             self.old_chunks = vec[vec[i64]]()
             self.moved = 0
             self.old_count = 0
+
+    def _touch_moved(self, end: i64) -> None:
+        """Read the slots to which entries will move, for all of them to be waited for at once."""
+        slots = self.slots
+        mask = self.mask
+        place = self.moved
+        words = self.old_chunks[place >> CHUNK_BITS]
+        word = (place & CHUNK_MASK) << WORDS_BITS
+        word_end = word + ((end - place) << WORDS_BITS)
+        seen: i64 = 0
+        while word < word_end:
+            seen ^= i64(slots[words[word] & mask])
+            word += WORDS
+        self.seen = seen
 
     def _index(self, first: i64, entered: i32) -> None:
         slots = self.slots

@@ -13,6 +13,7 @@ from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from librt.vecs import append
 from mypy_extensions import i64, u8
 
+from domain.ahead import look_ahead
 from domain.book import Books, next_level
 from domain.changes import cancel, cancel_account, cancel_book, mass_cancel, replace
 from domain.client_ids import well_formed
@@ -46,6 +47,7 @@ from domain.event_records import (
     write_simple,
     write_state_changed,
 )
+from domain.hints import AHEAD_MASK
 from domain.matching import is_instrument, reject, submit
 from domain.rows import (
     BEST_BID,
@@ -199,7 +201,13 @@ class Exchange:
         at: i64 = COMMAND_HEADER_BYTES
         size: i64 = len(batch)
         index: i64 = 0
+        seen = at
+        hints = books.hints
         while at < size:
+            if at == seen:
+                seen = look_ahead(books, batch, at)
+            if hints.in_use:
+                hints.row = hints.rows[index & AHEAD_MASK]
             word = read_i64_le(batch, at)
             kind = word & 0xFF
             books.command_index = index

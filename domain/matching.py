@@ -62,6 +62,7 @@ from domain.event_records import (
     write_rejected,
     write_simple,
 )
+from domain.hints import AHEAD_MASK
 from domain.rows import (
     BEST_BID,
     COLLAR,
@@ -169,7 +170,8 @@ def _identify(
     ids = books.client_ids
     instrument = parties >> 32
     day = instruments[instrument * INSTRUMENT_ROW + TRADING_DAY]
-    order_id = ids.find(scope_of(parties & LOW, instrument, day, length), data, at, length)
+    scope = scope_of(parties & LOW, instrument, day, length)
+    order_id = ids.find(scope, data, at, length, books.command_index & AHEAD_MASK)
     digest = _digest(shape, terms)
     if order_id != 0:
         if ids.digest != digest:

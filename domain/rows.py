@@ -11,6 +11,7 @@ ROW: Final = 8  # words in a row of every pool but the instruments'
 INSTRUMENT_ROW: Final = 16
 PAGE_BITS: Final = 3
 PAGE_PRICES: Final = 8
+PRICE_MASK: Final = 7  # of a price's step: its place in its page
 
 # An order's row
 ORDER_ID: Final = 0

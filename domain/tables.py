@@ -12,6 +12,8 @@ from typing import Final, final
 from librt.vecs import append, extend, vec
 from mypy_extensions import i64
 
+from domain.rows import LEVEL_ROWS
+
 LOW: Final = 0xFFFFFFFF
 ABSENT: Final = -1
 BLOCK: Final[i64] = 1024
@@ -348,3 +350,8 @@ class PageIndex:
             mask = self.words.get((side_id << 40) | (height << 36) | page)
             page = (page << 5) + (lowest_bit(mask) if lowest else highest_bit(mask))
         return page
+
+
+def level_at(pages: vec[i64], page: i64, place: i64) -> i64:
+    """The level of a page's price, or NIL."""
+    return ((pages[page + LEVEL_ROWS + (place >> 1)] >> ((place & 1) << 5)) & LOW) - 1
