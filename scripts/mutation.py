@@ -39,6 +39,7 @@ QUICK = ("tests/mutation/test_kills.py",)
 THOROUGH = (
     "tests/property/test_boundaries.py",
     "tests/property/test_growth.py",
+    "tests/property/test_look_ahead.py",
     "tests/property/test_memory_reuse.py",
     "tests/unit/test_matching_submit.py",
     "tests/unit/test_matching_cancel.py",
