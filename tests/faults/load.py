@@ -27,7 +27,7 @@ TICKS_A_CENT: Final = 100
 SPREAD_CENTS: Final = 24
 OPEN_MAX: Final = 60
 BATCH_MAX: Final = 40
-PATIENCE_S: Final = 120.0  # how long a client tries to have one request answered
+PATIENCE_S: Final = 300.0  # how long a client tries: on a slow machine kills meet starts for long
 RETRY_PAUSE_S: Final = 0.05
 ABANDONS: Final = 0.2
 # What a cancel or replace is told of an order that is done.

@@ -146,6 +146,7 @@ def test_full_event_log_delays_outcomes_and_loses_nothing(
         status_url = reply.body["status_url"]
         late = connection.send("GET", status_url)
         assert (late.status, late.reason) == (503, "behind"), late
+    connection.close()  # the API ends it too, when nothing comes for some seconds
     found = finish(exchange, load, observer)
     there = connection.send("GET", status_url)
     assert (there.status, there.body["client_order_id"]) == (200, "x-1"), there

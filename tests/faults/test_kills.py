@@ -13,7 +13,7 @@ from tests.faults.options import KILLS, NewExchange
 from tests.faults.verdict import judge
 
 SECONDS_A_KILL = 7.0
-JUDGED_WITHIN_S = 240.0
+JUDGED_WITHIN_S = 400.0
 ENOUGH_KILLS = 10  # of which some meet a command between the log and its answer
 
 
