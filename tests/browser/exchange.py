@@ -32,14 +32,6 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
-def _has_ended(process: psutil.Process) -> bool:
-    """Also while a suspended parent has not heard of it."""
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-
-
 class Exchange:
     """The exchange and its simulator. `url` is where the API and the dashboard are."""
 
@@ -103,10 +95,11 @@ class Exchange:
 
     def kill_api(self) -> None:
         """Kill the API process; the supervisor starts another on the same port."""
-        process = self.run.running().roles["api"].process()
+        mark = self.run.running().roles["api"]
+        process = mark.process()
         assert process is not None
         process.kill()
-        until(lambda: _has_ended(process), "the API process ends")
+        until(lambda: mark.process() is None, "the API process ends")
 
     @contextmanager
     def without_api(self) -> Iterator[None]:

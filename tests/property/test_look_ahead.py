@@ -11,6 +11,7 @@ import random
 import pytest
 
 from domain.book import WAITING_PAGES_MIN
+from domain.codes import BUY, DAY, IOC, LIMIT, SELL
 from domain.commands import (
     CancelOrder,
     Command,
@@ -29,7 +30,6 @@ from tests.property.pools import CommandSource, opening
 from tests.reference.records import batch_of, record_of
 
 SESSION = b"looking ahead..."
-BUY, SELL, LIMIT, DAY, IOC = 0, 1, 0, 0, 2
 
 
 def opened(*commands: Command) -> Pair:

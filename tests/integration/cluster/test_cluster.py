@@ -212,8 +212,10 @@ def feeds(url: str) -> dict[int, tuple[str, list[bytes]]]:
             wanted = {"from": len(messages) + 1, "count": 5_000}
             address = f"{url}{shard['messages_url']}"
             answer = httpx.get(address, params=wanted, trust_env=False)
-            if answer.status_code in (404, 503):  # gone since the list was read, or just killed
+            if answer.status_code == 503:
                 return {}
+            if answer.status_code == 404 and answer.json()["reason"] == "unknown_shard":
+                return {}  # it left the list since that was read
             assert answer.status_code == 200, answer.text
             messages += unpack(answer.content)[2]
         found[int(shard["shard"])] = (shard["session"], messages)
