@@ -1,13 +1,16 @@
 """The dashboard beside the API in one process, and by itself before another's.
 
 Guarantees: the API answers first: the dashboard is made in a thread, after the exchange is ready or
-when somebody first asks for it; what is not the dashboard's goes to the API untouched.
+when somebody first asks for it, and an API that stops meanwhile does not wait for that thread; what
+is not the dashboard's goes to the API untouched.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -28,6 +31,21 @@ def _make(api_url: str) -> ASGIApp:
     return create_dashboard(DashboardOptions(api_url))
 
 
+async def _in_daemon_thread(work: Callable[[], ASGIApp]) -> ASGIApp:
+    """What `work` returns or raises. `asyncio.to_thread` would make the loop's end wait for it."""
+    done: concurrent.futures.Future[ASGIApp] = concurrent.futures.Future()
+
+    def run() -> None:
+        done.set_running_or_notify_cancel()
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="dashboard", daemon=True).start()
+    return await asyncio.wrap_future(done)
+
+
 class Dashboard:
     """The dashboard, made once, when it is wanted."""
 
@@ -42,7 +60,7 @@ class Dashboard:
         return await asyncio.shield(self._made)
 
     async def _begin(self) -> ASGIApp:
-        app = await asyncio.to_thread(_make, self._api_url)
+        app = await _in_daemon_thread(lambda: _make(self._api_url))
         await start(app)
         return app
 

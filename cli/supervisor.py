@@ -42,7 +42,8 @@ READY_WAIT_S: Final = 120.0
 TEND_INTERVAL_S: Final = 0.1
 TICKER_INTERVAL_S: Final = 1.0
 LEFTOVER_WAIT_S: Final = 5.0
-ROLE_STOP_S: Final = 3.0
+STOP_S: Final = 5.0  # what takes commands may use all of it to finish what it has begun
+NEXT_STOP_S: Final = 1.5  # and each group after it this much more, so that all have ended by 8 s
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -271,8 +272,10 @@ class Supervisor:
         try:
             if not forced:
                 self._say("stopping")
+                deadline = time.monotonic() + STOP_S
                 for names in ((SIMULATOR, "api"), ("matching",), ("projections", MULTICAST)):
-                    self._stop_children(names)
+                    self._stop_children(names, deadline)
+                    deadline += NEXT_STOP_S
         except Forced:
             self._say("stopping at once")
         for number in STOP_SIGNALS:
@@ -285,14 +288,13 @@ class Supervisor:
             self.settings.run_dir.rmdir()
         self._say("stopped")
 
-    def _stop_children(self, names: tuple[str, ...]) -> None:
+    def _stop_children(self, names: tuple[str, ...], deadline: float) -> None:
         children = [self._children[name] for name in names if name in self._children]
         for child in children:
             child.ask_to_stop()
-        deadline = time.monotonic() + ROLE_STOP_S
         for child in children:
             if not child.wait(deadline):
-                self._say(f"{child.name} did not stop within {ROLE_STOP_S:.0f} s: killed")
+                self._say(f"{child.name} did not stop in time: killed")
                 child.kill()
 
 
