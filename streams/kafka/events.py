@@ -187,6 +187,11 @@ class KafkaEventLog:
                 self._offset += len(messages)
             return list(self._recent)
 
+    def rest(self) -> None:
+        """Fetch nothing until the next read, which then takes a moment longer."""
+        with self._reading:
+            self._follower.rest()
+
     def at(self, position: int) -> EventBatch | None:
         """The batch of one position, None where the log does not hold it. Raises as `read`."""
         if position < 1:

@@ -304,6 +304,10 @@ class KafkaApplicationRecorder(KafkaAggregateRecorder, ApplicationRecorder):
         """
         return [decode(message) for message in self._follower.read(after, limit)]
 
+    def rest(self) -> None:
+        """Read nothing ahead until the next read."""
+        self._follower.rest()
+
     def select_notifications(
         self,
         start: int | None,

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 2.0
 FORMER_WAIT_S: Final = 2.0
+# Without news the log is asked whether Faust left something out: soon, then less and less often.
+LOOK_S_MIN: Final = 0.5
+LOOK_S_MAX: Final = 2.0
 
 Fatal = Callable[[str, BaseException | None], NoReturn]
 Beat = Callable[[int], None]
@@ -153,7 +156,9 @@ class ShardFollower(threading.Thread):
 
     def _follow(self, work: ShardWork) -> None:
         ring = self.ring
-        was_idle = False
+        has_looked = False
+        look_s = LOOK_S_MIN
+        look_at = 0.0
         while not self._stop_asked.is_set():
             ring.news.clear()
             pause = work.turn()
@@ -161,16 +166,21 @@ class ShardFollower(threading.Thread):
             self.beat_at = time.monotonic()
             self.is_waiting_for_store = not pause.until_news
             if pause is GO_ON:
-                if was_idle and self.helped_since is None:
+                if has_looked and self.helped_since is None:
                     # The log held what Faust had not brought.
                     self.helped_since = self.beat_at
-                was_idle = False
+                has_looked = False
+                look_s = LOOK_S_MIN
                 continue
             if not pause.until_news:
                 self._stop_asked.wait(pause.seconds)
-            elif not ring.news.wait(pause.seconds):
+            elif ring.news.wait(pause.seconds):
+                has_looked = False
+            elif time.monotonic() >= look_at:
                 ring.look()
-                was_idle = True
+                has_looked = True
+                look_at = time.monotonic() + look_s
+                look_s = min(look_s * 2, LOOK_S_MAX)
 
     def _beat(self, position: int) -> None:
         if self._stop_asked.is_set():

@@ -1,7 +1,7 @@
 """The logs as a worker reads them: what Faust delivered where it is what comes next, else the log.
 
 Guarantees: the same rows as the log itself, in order and without gaps; the log is asked only when
-something is known or suspected to lie there."""
+something is known or suspected to lie there, and fetches nothing ahead while Faust brings it all."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ class Rows(Protocol[T]):
 
     def read(self, after: int, limit: int) -> list[T]:
         """Up to `limit` rows after a position."""
+        ...
+
+    def rest(self) -> None:
+        """Fetch nothing until the next read."""
+        ...
+
+
+class Events(EventSource, Protocol):
+    """An event log."""
+
+    def rest(self) -> None:
+        """Fetch nothing until the next read."""
         ...
 
 
@@ -44,6 +56,7 @@ class _Delivered(Generic[T]):
         rows = self._log.read(after, limit)
         if not rows:
             self._ring.looked(number)
+            self._log.rest()
         return rows
 
 
@@ -58,7 +71,7 @@ class DeliveredCommands(_Delivered[tuple[int, bytes]]):
 class DeliveredEvents(_Delivered[EventBatch]):
     """An event log with what was delivered of it (`EventSource` of a follower)."""
 
-    def __init__(self, log: EventSource, ring: Ring[EventBatch]) -> None:
+    def __init__(self, log: Events, ring: Ring[EventBatch]) -> None:
         super().__init__(log, ring)
         self._events = log
         self.shard = log.shard

@@ -20,6 +20,7 @@ class CommandLogInMemory:
     def __init__(self) -> None:
         self.rows: list[tuple[int, bytes]] = []
         self.reads = 0
+        self.rests = 0
 
     def write(self, count: int) -> None:
         first = len(self.rows) + 1
@@ -28,6 +29,9 @@ class CommandLogInMemory:
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         self.reads += 1
         return self.rows[after : after + limit]
+
+    def rest(self) -> None:
+        self.rests += 1
 
 
 def ring_of(**bounds: int) -> tuple[Ring[tuple[int, bytes]], CommandDeliveries]:
@@ -114,6 +118,22 @@ def test_a_look_asked_for_during_a_look_is_not_lost() -> None:
     assert ring.wants_look(0) != 0
     ring.looked(ring.wants_look(0))
     assert ring.wants_look(0) == 0
+
+
+def test_the_log_fetches_nothing_ahead_once_it_was_read_to_its_end() -> None:
+    log = CommandLogInMemory()
+    ring, deliveries = ring_of()
+    source = DeliveredCommands(log, ring)
+    log.write(2)
+    assert source.read(0, 10) == log.rows
+    assert log.rests == 0, "there may be more"
+    assert source.read(2, 10) == []
+    assert log.rests == 1
+    log.write(1)
+    deliveries.deliver(2, b"batch 3")
+    assert source.read(2, 10) == [(3, b"batch 3")]
+    assert source.read(3, 10) == []
+    assert log.rests == 1
 
 
 def event_records(record_bytes_max: int) -> list[list[bytes]]:
