@@ -47,14 +47,6 @@ LOOK_S: Final = 0.02
 WAIT_S: Final = 300.0
 
 
-class Silent:
-    """Wakes nobody."""
-
-    def send(self, name: str, topic: str, shard: int, position: int) -> bool:
-        """Do nothing."""
-        return True
-
-
 def batches_of(commands: int, size: int) -> list[tuple[bytes, int, bytes]]:
     """(session, batch number, batch): listings, then the flow in batches of `size` commands."""
     market = Market(INSTRUMENTS, batch_commands=size)
@@ -95,7 +87,7 @@ def worker_of(connection: KafkaConnection) -> Iterator[psutil.Process]:
 def work(bootstrap: str, prefix: str) -> None:
     """Be that worker."""
     connection = KafkaConnection(bootstrap, prefix)
-    kind = Matching(connection, limits=MatcherLimits(), snapshots=None, waker=Silent())
+    kind = Matching(connection, limits=MatcherLimits(), snapshots=None)
     run_worker(kind, connection, instance=None, stop=threading.Event())
 
 

@@ -92,7 +92,6 @@ def matching(settings: Settings, stop: threading.Event) -> int:
         connection,
         limits=limits,
         snapshots=SnapshotStore(dsn, keep=settings.snapshots_kept),
-        waker=waker_of(settings),
     )
     return run_worker(kind, connection, instance=settings.instance, stop=stop)
 
@@ -164,6 +163,7 @@ def multicast(settings: Settings, stop: threading.Event) -> int:
     from cli.feed import SnapshotEngines, Tails, feed_plan_of
     from cli.kafka_connection import connection_of
     from projections.multicast.feed import Feed
+    from streams.drivers import Unheard
     from streams.follower import FollowerLimits
     from streams.kafka.logs import KafkaEventLog
     from streams.workers.running import run_worker
@@ -196,7 +196,7 @@ def multicast(settings: Settings, stop: threading.Event) -> int:
         prepare=lambda _follower: None,
         store_errors=(sqlite3.Error, OSError),
         limits=FollowerLimits(),
-        waker=waker_of(settings),
+        waker=Unheard(),
     )
     code = run_worker(kind, connection, instance=settings.instance, stop=stop)
     feed.close()

@@ -43,6 +43,14 @@ class Waker(Protocol):
         ...
 
 
+class Unheard:
+    """A `Waker` for those whom everybody follows by the log alone."""
+
+    def send(self, name: str, topic: str, shard: int, position: int) -> bool:
+        """Nothing."""
+        return True
+
+
 class MatcherDriver:
     """Drives every shard's matcher of one process, from where `Matcher.recover` left it.
 

@@ -49,6 +49,7 @@ async def feed(
     shard = source.shard
     replica = ShardReplica(exchange)
     hub.open(replica)
+    has_caught_up = False
     while True:
         try:
             batches = await asyncio.to_thread(source.read, replica.position, BATCHES_MAX)
@@ -56,11 +57,14 @@ async def feed(
             log.warning("shard %d: the event log cannot be read: %r", shard, error)
             await asyncio.sleep(RETRY_S)
             continue
-        if not batches:
+        if batches:
+            await _apply(hub, shard, replica, batches)
+            if len(batches) == BATCHES_MAX or not has_caught_up:
+                continue  # there may be more
+        elif not has_caught_up:
             hub.caught_up(shard)
-            await news(replica.position)
-            continue
-        await _apply(hub, shard, replica, batches)
+            has_caught_up = True
+        await news(replica.position)
 
 
 async def _apply(

@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from streams.drivers import GO_ON, MatcherDriver, Pause, Waker
+from streams.drivers import GO_ON, MatcherDriver, Pause, Unheard
 from streams.kafka.connection import KafkaConnection
 from streams.kafka.logs import KafkaCommandLog, KafkaEventLog
 from streams.matcher import Matcher, MatcherLimits, Snapshots
@@ -42,7 +42,6 @@ class MatchingWork:
         *,
         limits: MatcherLimits,
         snapshots: Snapshots | None,
-        waker: Waker,
     ) -> None:
         self._commands = commands
         self._events = events
@@ -50,7 +49,7 @@ class MatchingWork:
         self._matcher = Matcher(
             DeliveredCommands(commands, ring), self._pipeline, snapshots=snapshots, limits=limits
         )
-        self._driver = MatcherDriver([self._matcher], waker)
+        self._driver = MatcherDriver([self._matcher], Unheard())
 
     def begin(self, beat: Beat) -> None:
         """Restore and replay, to where the event log ends."""
@@ -100,7 +99,6 @@ class Matching:
         *,
         limits: MatcherLimits,
         snapshots: Snapshots | None,
-        waker: Waker,
         name: str = "matching",
     ) -> None:
         self.name = name
@@ -108,7 +106,6 @@ class Matching:
         self._connection = connection
         self._limits = replace(limits, read_batches_max=STEP_RECORDS_MAX)
         self._snapshots = snapshots
-        self._waker = waker
         self._heads: dict[int, KafkaCommandLog] = {}
 
     def inbox(self) -> tuple[CommandRing, Deliveries]:
@@ -124,7 +121,6 @@ class Matching:
             ring,
             limits=self._limits,
             snapshots=self._snapshots,
-            waker=self._waker,
         )
 
     def head(self, shard: int) -> int:

@@ -133,6 +133,16 @@ class Shards:
         return not any(follower.is_alive() for follower in self.followers.values())
 
 
+def use_uvloop() -> None:
+    """Have every event loop of this process be uvloop's, where it is installed: Faust makes one for
+    its consumer's thread by itself."""
+    try:
+        import uvloop
+    except ImportError:
+        return
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
 def run_worker(
     kind: Kind,
     connection: KafkaConnection,
@@ -141,6 +151,7 @@ def run_worker(
     stop: threading.Event,
 ) -> int:
     """Run until `stop` is set; the exit code. Ends the process itself where it cannot go on."""
+    use_uvloop()
     with (
         tempfile.TemporaryDirectory(prefix="crossbook-worker-") as scratch,
         asyncio.Runner() as runner,

@@ -1,7 +1,8 @@
 """The logs as a worker reads them: what Faust delivered where it is what comes next, else the log.
 
 Guarantees: the same rows as the log itself, in order and without gaps; the log is asked only when
-something is known or suspected to lie there, and fetches nothing ahead while Faust brings it all."""
+something is known or suspected to lie there, and while Faust brings everything it fetches nothing
+ahead."""
 
 from __future__ import annotations
 
