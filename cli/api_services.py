@@ -59,6 +59,7 @@ def batching_of(settings: Settings) -> Limits:
         batch_commands_max=settings.batch_commands_max,
         batch_bytes_max=settings.batch_bytes_max,
         pending_commands_max=settings.pending_commands_max,
+        gather_s=settings.gather_ms / 1000,
     )
 
 

@@ -75,6 +75,13 @@ class Settings(BaseSettings):
     batch_bytes_max: int = Field(
         900_000, ge=100_000, le=8_000_000, description="bytes of one batch of the log at most"
     )
+    gather_ms: int = Field(
+        40,
+        ge=0,
+        le=500,
+        description="under load a batch of the log waits so many ms at most for more commands;"
+        " 0: never",
+    )
     pending_commands_max: int = Field(
         100_000, ge=1000, description="commands that may wait to be written; more are refused (503)"
     )

@@ -2,7 +2,8 @@
 commit).
 
 Whatever arrived while the previous write was in flight goes into the next batch; an idle sequencer
-adds no delay. Guarantees: `write` returns only once the commands are durable; a failed write is
+adds no delay, and a busy one waits a moment, so that all who follow the log have fewer and larger
+batches to handle. Guarantees: `write` returns only once the commands are durable; a failed write is
 either known not to be in the log (`NotWrittenError`) or said to be unknown (`OutcomeUnknownError`);
 a request's commands stay together, in order; what was said to be durable does not turn out to be a
 batch of a session that the engine has long forgotten."""
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -28,6 +30,11 @@ from domain.wire import COMMAND_HEADER_BYTES, encode_batch
 
 log = logging.getLogger(__name__)
 
+# From so many commands a second on, over about RATE_OVER_S, a sequencer gathers.
+GATHER_RATE: Final = 10_000
+RATE_OVER_S: Final = 0.25
+# It waits so many times as long as the last write took.
+GATHER_WRITES: Final = 3.0
 # A session that wrote nothing for so long is given up, well before the engine forgets it.
 SESSION_SILENCE_NS_MAX: Final = SESSION_MEMORY_NS // 2
 
@@ -35,12 +42,13 @@ SESSION_SILENCE_NS_MAX: Final = SESSION_MEMORY_NS // 2
 @dataclass(frozen=True)
 class Limits:
     """Bounds of one sequencer; a request that does not fit is refused, never queued without
-    bound.
+    bound. `gather_s`: for how long a busy sequencer waits at most for a batch to fill.
     """
 
     batch_commands_max: int = 4_096
     batch_bytes_max: int = 900_000
     pending_commands_max: int = 100_000
+    gather_s: float = 0.04
 
 
 @dataclass(eq=False)
@@ -291,6 +299,30 @@ class SequencerCore:
             first += count
 
 
+class Pace:
+    """How long a sequencer waits for its next batch to fill: not at all below GATHER_RATE, else
+    some times as long as its last write took, `gather_s` at most. All times are of one clock.
+    """
+
+    def __init__(self, gather_s: float) -> None:
+        self._gather_s = gather_s
+        self._recent = 0.0  # commands, fading over RATE_OVER_S
+        self._ended = 0.0
+        self._next_at = 0.0
+
+    def wait_s(self, now: float) -> float:
+        """For how long to wait from now."""
+        return max(0.0, self._next_at - now)
+
+    def wrote(self, commands: int, began: float, ended: float) -> None:
+        """A batch was written."""
+        self._recent *= math.exp((self._ended - ended) / RATE_OVER_S)
+        self._recent += commands
+        self._ended = ended
+        if self._recent >= GATHER_RATE * RATE_OVER_S:
+            self._next_at = ended + min(self._gather_s, GATHER_WRITES * (ended - began))
+
+
 class Sequencer(SequencerCore):
     """A sequencer that writes in a thread of its own."""
 
@@ -315,12 +347,22 @@ class Sequencer(SequencerCore):
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        pace = Pace(self._limits.gather_s)
         while True:
             with self._lock:
                 while not self._pending and not self._closing:
                     self._news.wait()
                 if not self._pending:
                     return
+                self._news.wait_for(self._is_due, pace.wait_s(time.monotonic()))
             batch = self.take()
             if batch is not None:
+                began = time.monotonic()
                 self.settle(batch, self.write_out(batch))
+                pace.wrote(len(batch.records), began, time.monotonic())
+
+    def _is_due(self) -> bool:
+        """There is no point in waiting for more."""
+        limits = self._limits
+        enough = min(limits.batch_commands_max, limits.pending_commands_max // 2)
+        return self._closing or self._pending_commands >= enough

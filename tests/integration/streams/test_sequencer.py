@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,55 @@ def test_concurrent_writes_share_batches_and_keep_each_request_together(tmp_path
         prices = [command.price_ticks for command in own if isinstance(command, SubmitOrder)]
         assert prices == [100 * (100 * each + place + 1) for place in range(3)]
     assert sorted(set(numbers)) == list(range(1, len(rows) + 1))
+
+
+class SlowLog(SQLiteCommandLog):
+    """A log that takes a while to take a batch."""
+
+    def append(self, session: bytes, batch_number: int, batch: bytes) -> int:
+        time.sleep(0.2)
+        return super().append(session, batch_number, batch)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "waits"), [(2_500, 1, True), (2_499, 1, False), (2_500, 3_000, False)]
+)
+def test_under_load_a_batch_waits_for_more_unless_it_is_full(
+    tmp_path: Path, first: int, second: int, waits: bool
+) -> None:
+    log = SlowLog(tmp_path, 0)
+    limits = Limits(batch_commands_max=3_000, gather_s=10.0)
+
+    async def scenario() -> tuple[float, int]:
+        sequencer = Sequencer(log, limits=limits, on_written=lambda position: None)
+        await sequencer.write([order(1)] * first)
+        began = time.monotonic()
+        receipt = await sequencer.write([order(2)] * second)
+        took = time.monotonic() - began
+        await sequencer.close()
+        return took, receipt.position
+
+    took, position = asyncio.run(scenario())
+    assert position == 2
+    assert (took > 0.7) is waits
+
+
+def test_closing_does_not_wait_for_more(tmp_path: Path) -> None:
+    log = SlowLog(tmp_path, 0)
+
+    async def scenario() -> tuple[float, Receipt]:
+        limits = Limits(gather_s=10.0)
+        sequencer = Sequencer(log, limits=limits, on_written=lambda position: None)
+        await sequencer.write([order(1)] * 4_096)
+        waiting = asyncio.create_task(sequencer.write([order(2)]))
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        await sequencer.close()
+        return time.monotonic() - began, await waiting
+
+    took, receipt = asyncio.run(scenario())
+    assert receipt.position == 2
+    assert took < 0.5
 
 
 def test_a_full_disk_is_told_and_writing_resumes_when_there_is_room(tmp_path: Path) -> None:
