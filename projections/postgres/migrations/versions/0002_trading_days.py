@@ -211,7 +211,7 @@ BEGIN
         leaf := parent || '_' || to_char(wanted, 'YYYYMMDD');
         CONTINUE WHEN to_regclass(leaf) IS NOT NULL;
         -- Room is left in each page, so that an order's later states need no new index entries.
-        options := CASE parent WHEN 'orders' THEN ' WITH (fillfactor = 70)' ELSE '' END;
+        options := CASE parent WHEN 'orders' THEN ' WITH (fillfactor = 50)' ELSE '' END;
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)%s', leaf, parent, options);
         EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
             parent, leaf, wanted, wanted + 1);
