@@ -8,8 +8,9 @@ First run: 50 symbols, 8 connections, batches of 500 (`benchmarks.pipeline_load`
 fast as answers come. `orders_per_second` is submits whose rows are committed over the time from the
 first send to the last row; `cpu_cores` says where the time of the machine went meanwhile. Second
 run: 100 orders a second, one a request; `p50_ms` and `p99_ms` are from sending the request to
-seeing its row committed, `answer_p50_ms` and `answer_p99_ms` to its answer. `lost` and `duplicated`
-compare the client's journal of acknowledgements with the rows.
+seeing its row committed, `answer_p50_ms` and `answer_p99_ms` to its answer. Then orders one after
+another, each sent once the one before is answered: `single_p50_ms` and `single_p99_ms`. `lost` and
+`duplicated` compare the client's journal of acknowledgements with the rows.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ CONNECTIONS = 8
 BATCHES_PER_SECOND_GUESS = 220  # made before the clock: 55,000 orders/s; more are made on the way
 LATENCY_RATE = 100
 LATENCY_CONNECTIONS = 16
+SINGLES = 500
 RETRIES_MAX = 600
 
 
@@ -145,6 +147,20 @@ class Sent:
     position: dict[int, int]
 
 
+async def send_single(connection: Connection, load: Load, journal: Journal) -> Sent:
+    """Send one order and write down its answer."""
+    body, name = load.single()
+    began = time.monotonic()
+    answer = await send(connection, "/v1/orders", body, journal)
+    answered = time.monotonic()
+    if answer.status not in (200, 201, 202):
+        raise SystemExit(f"an order was answered {answer.status}: {answer.body[:500]!r}")
+    decoded = SINGLE_ANSWER.decode(answer.body)
+    journal.acknowledged[name] = decoded.order_id
+    journal.note_position(decoded.position)
+    return Sent(began, answered, positions_of(decoded.position))
+
+
 async def latency(
     connections: list[Connection], load: Load, seconds: float
 ) -> tuple[Journal, list[Sent]]:
@@ -155,24 +171,16 @@ async def latency(
     journal = Journal()
     sent: list[Sent] = []
 
-    async def one(body: bytes, name: str) -> None:
+    async def one() -> None:
         connection = await free.get()
-        began = time.monotonic()
-        answer = await send(connection, "/v1/orders", body, journal)
-        answered = time.monotonic()
+        sent.append(await send_single(connection, load, journal))
         free.put_nowait(connection)
-        if answer.status not in (200, 201, 202):
-            raise SystemExit(f"an order was answered {answer.status}: {answer.body[:500]!r}")
-        decoded = SINGLE_ANSWER.decode(answer.body)
-        journal.acknowledged[name] = decoded.order_id
-        journal.note_position(decoded.position)
-        sent.append(Sent(began, answered, positions_of(decoded.position)))
 
     due = time.monotonic()
     async with asyncio.TaskGroup() as group:
         for _ in range(int(seconds * LATENCY_RATE)):
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            group.create_task(one(*load.single()))
+            group.create_task(one())
             due += 1 / LATENCY_RATE
     return journal, sent
 
@@ -227,22 +235,29 @@ def second_run(
 ) -> tuple[Journal, Verdict, dict[str, float]]:
     """The journal, its judgement, and how long orders took."""
 
-    async def second() -> tuple[Journal, list[Sent]]:
-        return await latency(running.connections(LATENCY_CONNECTIONS), load, seconds)
+    async def second() -> tuple[Journal, list[Sent], list[Sent]]:
+        connections = running.connections(LATENCY_CONNECTIONS)
+        journal, sent = await latency(connections, load, seconds)
+        alone = [await send_single(connections[0], load, journal) for _ in range(SINGLES)]
+        return journal, sent, alone
 
     os.sync()  # what the first run left to write would else hold up the syncs of the second
     with Watch(Rows(running.postgres_dsn)) as watch:
-        slow, sent = uvloop.run(second())
+        slow, sent, alone = uvloop.run(second())
         rows.wait_for(slow.positions)
         time.sleep(0.1)  # for the watch's own last look
     committed = sorted((watch.committed_at(each.position) - each.began) * 1e3 for each in sent)
-    answered = sorted((each.answered - each.began) * 1e3 for each in sent)
+    answered, single = (
+        sorted((each.answered - each.began) * 1e3 for each in some) for some in (sent, alone)
+    )
     late = judge(slow.acknowledged, rows.orders(running.player.account))
     times = {
         "p50_ms": quantile(committed, 0.50),
         "p99_ms": quantile(committed, 0.99),
         "answer_p50_ms": quantile(answered, 0.50),
         "answer_p99_ms": quantile(answered, 0.99),
+        "single_p50_ms": quantile(single, 0.50),
+        "single_p99_ms": quantile(single, 0.99),
     }
     return slow, late, {name: round(value, 2) for name, value in times.items()}
 
