@@ -31,8 +31,8 @@ from domain.wire import COMMAND_HEADER_BYTES, encode_batch
 log = logging.getLogger(__name__)
 
 # From so many commands a second on, over about RATE_OVER_S, a sequencer gathers.
-GATHER_RATE: Final = 10_000
-RATE_OVER_S: Final = 0.25
+GATHER_RATE: Final = 20_000
+RATE_OVER_S: Final = 1.0
 # It waits so many times as long as the last write took.
 GATHER_WRITES: Final = 3.0
 # A session that wrote nothing for so long is given up, well before the engine forgets it.

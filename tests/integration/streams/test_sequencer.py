@@ -58,13 +58,13 @@ class SlowLog(SQLiteCommandLog):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "waits"), [(2_500, 1, True), (2_499, 1, False), (2_500, 3_000, False)]
+    ("first", "second", "waits"), [(20_000, 1, True), (19_000, 1, False), (20_000, 21_000, False)]
 )
 def test_under_load_a_batch_waits_for_more_unless_it_is_full(
     tmp_path: Path, first: int, second: int, waits: bool
 ) -> None:
     log = SlowLog(tmp_path, 0)
-    limits = Limits(batch_commands_max=3_000, gather_s=10.0)
+    limits = Limits(batch_commands_max=21_000, batch_bytes_max=8_000_000, gather_s=10.0)
 
     async def scenario() -> tuple[float, int]:
         sequencer = Sequencer(log, limits=limits, on_written=lambda position: None)
@@ -84,9 +84,9 @@ def test_closing_does_not_wait_for_more(tmp_path: Path) -> None:
     log = SlowLog(tmp_path, 0)
 
     async def scenario() -> tuple[float, Receipt]:
-        limits = Limits(gather_s=10.0)
+        limits = Limits(batch_commands_max=20_000, batch_bytes_max=8_000_000, gather_s=10.0)
         sequencer = Sequencer(log, limits=limits, on_written=lambda position: None)
-        await sequencer.write([order(1)] * 4_096)
+        await sequencer.write([order(1)] * 20_000)
         waiting = asyncio.create_task(sequencer.write([order(2)]))
         await asyncio.sleep(0.05)
         began = time.monotonic()
