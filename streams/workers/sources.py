@@ -27,12 +27,8 @@ class Rows(Protocol[T]):
         ...
 
 
-class Events(EventSource, Protocol):
+class Events(EventSource, Rows[EventBatch], Protocol):
     """An event log."""
-
-    def rest(self) -> None:
-        """Fetch nothing until the next read."""
-        ...
 
 
 class Commands(Rows[tuple[int, bytes]], Protocol):
