@@ -18,10 +18,11 @@ from itertools import islice
 from random import Random
 from typing import Final
 
+from domain.batch import EventBatch
 from domain.codes import BUY, GTC, IOC, LIMIT, REPLACE_REQUEUE
 from domain.commands import ListInstrument, SetAccount
 from domain.exchange import Exchange
-from domain.wire import encode_batch, encode_command
+from domain.wire import encode_batch, encode_command, seal_events
 
 SESSION: Final = b"benchmark-flows-"
 BATCH_COMMANDS: Final = 4096
@@ -41,6 +42,7 @@ REPLACE: Final = struct.Struct("<8sIIQII")
 SUBMIT_HEAD: Final = bytes([1, 3, 0, 0])
 SUBMIT_NAMED_HEAD: Final = bytes([1, 5, 16, 0])
 CANCEL_HEAD: Final = bytes([2, 3, 0, 0, 0, 0, 0, 0])
+RECORD_BYTES_MAX: Final = 900_000
 REPLACE_HEAD: Final = bytes([3, 4, 0, REPLACE_REQUEUE, 0, 0, 0, 0])
 
 
@@ -211,3 +213,17 @@ def run(exchange: Exchange, batches: Iterable[bytes]) -> int:
     for batch in batches:
         size += len(exchange.apply(exchange.position + 1, batch))
     return size
+
+
+class Log:
+    """The engine's event batches for a market's commands."""
+
+    def __init__(self) -> None:
+        self.exchange = Exchange(0)
+        self.chain = bytes(32)
+
+    def answer(self, commands: bytes) -> EventBatch:
+        """The next batch."""
+        image = self.exchange.apply(self.exchange.position + 1, commands)
+        parts, self.chain = seal_events(image, self.chain, RECORD_BYTES_MAX)
+        return EventBatch.of_parts(parts)

@@ -24,12 +24,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.flows import Market
+from benchmarks.flows import Log, Market
 from domain.batch import EventBatch
 from domain.commands import SubmitOrder
 from domain.events import LevelChanged
 from domain.exchange import Exchange
-from domain.wire import encode_batch, encode_command, seal_events
+from domain.wire import encode_batch, encode_command
 from projections.itch.snapshot import SnapshotWriter
 from projections.market_data.replica import ShardReplica
 from projections.multicast.board import FeedBoard
@@ -46,21 +46,6 @@ TURN_PAUSE_S: Final = 0.004  # between turns, for the receiver; not counted
 QUIET_S: Final = 1.5
 BUFFER_BYTES: Final = 64_000_000
 GROUPS: Final = ("239.255.26.201", "239.255.26.202", "239.255.26.203")
-RECORD_BYTES_MAX: Final = 900_000
-
-
-class Log:
-    """The engine's event batches for a market's commands."""
-
-    def __init__(self) -> None:
-        self.exchange = Exchange(0)
-        self.chain = bytes(32)
-
-    def answer(self, commands: bytes) -> EventBatch:
-        """The next batch."""
-        image = self.exchange.apply(self.exchange.position + 1, commands)
-        parts, self.chain = seal_events(image, self.chain, RECORD_BYTES_MAX)
-        return EventBatch.of_parts(parts)
 
 
 def receive(line: Line, results: Connection) -> None:

@@ -229,7 +229,9 @@ class Settings(BaseSettings):
         50_000_000, ge=0, description="newest messages of each shard that are kept; 0: all"
     )
     snapshot_commands: int = Field(
-        1_000_000, ge=1, description="commands between two engine snapshots"
+        1_000_000,
+        ge=1,
+        description="commands between two engine snapshots, at most; a young log has them sooner",
     )
     snapshots_kept: int = Field(3, ge=1, description="engine snapshots kept of each shard")
     clock_interval_ms: int = Field(

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.batch import START, EventBatch, ForkError, Position
 from domain.exchange import Exchange
@@ -21,6 +21,8 @@ from domain.wire import EventHeader, NewerVersionError, decode_event_header, sea
 from streams.metrics import MatcherMetrics
 
 log = logging.getLogger(__name__)
+
+EARLY_COMMANDS: Final = 1_000  # fewer are not worth a snapshot
 
 
 class CommandSource(Protocol):
@@ -114,6 +116,7 @@ class Matcher:
         self.exchange = Exchange(self.shard)
         self.chain = START.chain
         self._commands_since_snapshot = 0
+        self._snapshot_position = 0
         self._saving: Aside | None = None
         self.metrics = MatcherMetrics(self.shard)
 
@@ -127,6 +130,7 @@ class Matcher:
         began = time.perf_counter()
         tail = self._events.tail()
         self.exchange, self.chain = self._restored(tail)
+        self._snapshot_position = self.exchange.position
         while self.exchange.position < tail.position:
             rows = self._commands.read(self.exchange.position, self._limits.read_batches_max)
             if not rows:
@@ -211,7 +215,7 @@ class Matcher:
             append_s=time.perf_counter() - applied,
             dirty_commands=self._commands_since_snapshot,
         )
-        if self._commands_since_snapshot >= self._limits.snapshot_commands:
+        if self._snapshot_is_due():
             self.save_snapshot()
         return len(out)
 
@@ -225,6 +229,15 @@ class Matcher:
         self._commands_since_snapshot += header.command_count
         return records, header
 
+    def _snapshot_is_due(self) -> bool:
+        """Every `snapshot_commands`, and in a young log whenever it is twice as long as at the last
+        one: a quiet exchange need not wait hours for its first.
+        """
+        since = self._commands_since_snapshot
+        if since >= self._limits.snapshot_commands:
+            return True
+        return since >= EARLY_COMMANDS and self.exchange.position >= 2 * self._snapshot_position
+
     def save_snapshot(self, *, wait: bool = False) -> None:
         """Take a snapshot here and hand it to the store, aside; skip it if one is under way."""
         if self._snapshots is None or (self._saving is not None and self._saving.is_alive()):
@@ -232,6 +245,7 @@ class Matcher:
         at = Position(self.exchange.position, self.chain)
         frozen = FrozenState(self.exchange)
         self._commands_since_snapshot = 0
+        self._snapshot_position = at.position
         self._saving = self._aside(lambda: self._save(at, frozen))
         if wait:
             self._saving.join()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from domain.batch import START, ConflictError, EventBatch, Position
 from domain.commands import Command, ListInstrument, SetAccount, SubmitOrder
 from domain.wire import encode_batch, encode_command
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
-from streams.matcher import Matcher, MatcherLimits, Snapshots
+from streams.matcher import Aside, Matcher, MatcherLimits, Snapshots, in_thread
 
 SESSION = bytes(8) + b"a system"
 
@@ -32,14 +32,35 @@ def fill(log: SQLiteCommandLog, batches: int, first: int = 1) -> None:
         log.append(SESSION, number, batch_of(number, *commands))
 
 
+class Done:
+    """Work beside the matcher that has ended."""
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self) -> None:
+        return
+
+
+def at_once(work: Callable[[], None]) -> Aside:
+    """Do what else goes on beside the matcher, before it goes on itself."""
+    work()
+    return Done()
+
+
 def matcher_of(
-    folder: Path, *, snapshots: Snapshots | None = None, record_bytes_max: int = 900_000
+    folder: Path,
+    *,
+    snapshots: Snapshots | None = None,
+    record_bytes_max: int = 900_000,
+    aside: Callable[[Callable[[], None]], Aside] = in_thread,
 ) -> Matcher:
     matcher = Matcher(
         SQLiteCommandLog(folder, 0),
         SQLiteEventLog(folder, 0),
         snapshots=snapshots,
         limits=MatcherLimits(record_bytes_max=record_bytes_max, read_batches_max=3),
+        aside=aside,
     )
     matcher.recover()
     return matcher

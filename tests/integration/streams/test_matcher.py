@@ -15,7 +15,14 @@ from domain.commands import MassCancel, SubmitOrder
 from domain.snapshot import state_hash
 from domain.wire import chain_of, decode_event_header
 from streams.logs import SQLiteCommandLog, SQLiteEventLog
-from tests.integration.streams.helpers import batch_of, fill, matcher_of, records_of, run_out
+from tests.integration.streams.helpers import (
+    at_once,
+    batch_of,
+    fill,
+    matcher_of,
+    records_of,
+    run_out,
+)
 
 
 def copy_log(source: Path, target: Path, name: str) -> None:
@@ -121,6 +128,16 @@ def test_restores_a_snapshot_and_replays_only_the_tail(tmp_path: Path) -> None:
     again = matcher_of(tmp_path, snapshots=snapshots)
     assert again.dirty_commands == 100  # the ten batches after the snapshot, ten commands each
     assert state_hash(again.exchange) == state_hash(matcher.exchange)
+
+
+def test_a_young_log_has_a_snapshot_whenever_it_has_doubled(tmp_path: Path) -> None:
+    log = SQLiteCommandLog(tmp_path, 0)
+    snapshots = MemorySnapshots()
+    matcher = matcher_of(tmp_path, snapshots=snapshots, aside=at_once)
+    fill(log, 1_000)  # of ten commands each
+    run_out(matcher)
+    positions = [at.position for at, _ in snapshots.kept]
+    assert [position // 100 for position in positions] == [1, 2, 4, 8]
 
 
 def test_a_damaged_or_foreign_snapshot_falls_back_to_the_log(tmp_path: Path) -> None:
