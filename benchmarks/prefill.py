@@ -2,8 +2,9 @@
 
 Guarantees: the directory is a real one (an exchange was started on the folder once); every batch
 went through the command log's own `append`, the matcher and the event log; snapshots lie where the
-matcher took them. The history's rows are made where they are asked for, which takes several times
-as long; otherwise its position is set to the log's end. Redis begins empty.
+matcher took them; the multicast feed is on disk. The history's rows are made where they are asked
+for, which takes several times as long; otherwise its position is set to the log's end. Redis begins
+empty.
 
 The state: `RESTING` resting orders at first, then the flow of `benchmarks.flows`, with client order
 ids until `IDS_MAX` are live, without them after.
@@ -24,10 +25,12 @@ import psycopg
 
 from benchmarks.flows import Market
 from benchmarks.pipeline_modes import running_exchange
+from cli.rebuild import catch_up
 from cli.servers import EmbeddedPostgres
 from cli.settings import Settings
-from domain.batch import Position
+from domain.batch import Position, Sink
 from domain.exchange import Exchange
+from projections.multicast.rebuild import FeedRebuild
 from projections.postgres import PostgresSink
 from projections.snapshots import SnapshotStore
 from streams.follower import Follower, FollowerLimits
@@ -100,6 +103,7 @@ def fill(folder: Path, commands: int, *, history: bool = False) -> Filled:
             _write_history(settings, postgres.dsn)
         else:
             _pass_over(postgres.dsn, at)
+        _write_feed(settings)
     finally:
         postgres.stop()
     shutil.rmtree(settings.data_dir / "redis")
@@ -141,15 +145,25 @@ def _match(settings: Settings, folder: Path, dsn: str, commands: int) -> Matcher
     return matcher
 
 
+def _write_feed(settings: Settings) -> None:
+    kept = settings.feed_messages_kept
+    with FeedRebuild(settings.feeds, 0, messages_kept=kept) as sink:
+        _follow(settings, sink)
+        sink.finish()
+
+
 def _write_history(settings: Settings, dsn: str) -> None:
-    event_log, sink = SQLiteEventLog(settings.logs, 0), PostgresSink(dsn)
-    follower = Follower(event_log, sink, limits=FollowerLimits())
-    told = time.monotonic()
-    while follower.step():
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
-            print(f"rows to position {follower.position:,}", file=sys.stderr)
+    sink = PostgresSink(dsn)
+    _follow(settings, sink)
     sink.close()
+
+
+def _follow(settings: Settings, sink: Sink) -> None:
+    event_log = SQLiteEventLog(settings.logs, 0)
+    catch_up(
+        Follower(event_log, sink, limits=FollowerLimits()),
+        lambda text: print(f"{sink.name}: {text}", file=sys.stderr),
+    )
     event_log.close()
 
 

@@ -76,6 +76,8 @@ def build(*, profiled: bool) -> None:
 
 def train() -> None:
     """Run the instrumented build, which leaves its profile beside its object file."""
+    for earlier in Path("build/temp").rglob("*.gcda"):
+        earlier.unlink()  # else it would be added to
     for name in TRAINED_WITH:
         ignored = shutil.ignore_patterns("*.so", "__pycache__", "results")
         shutil.copytree(ROOT / name, Path(PROFILED) / name, ignore=ignored, dirs_exist_ok=True)
