@@ -113,6 +113,7 @@ def up(folder: Path, case: str) -> dict[str, object]:
     """One start of the whole, and a stop in good order."""
     run = RunFolder((folder / "data").absolute())
     output = (folder / f"{case}.log").open("wb")
+    client = httpx.Client(timeout=5.0, trust_env=False)  # making one takes a while
     began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "up", "--no-simulate"],
@@ -130,7 +131,7 @@ def up(folder: Path, case: str) -> dict[str, object]:
             state = run.read_state()
             if state is not None and state.supervisor.process() is not None:
                 key = run.read_credentials()[PLAYER].key
-                if not answered and _order_taken(state.url, key):
+                if not answered and _order_taken(client, state.url, key):
                     answered = time.monotonic() - began
                 if answered and is_ready(state.url)[0]:
                     ready = time.monotonic() - began
@@ -145,10 +146,11 @@ def up(folder: Path, case: str) -> dict[str, object]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(WAIT_S)
+        client.close()
         output.close()
 
 
-def _order_taken(url: str, key: str) -> bool:
+def _order_taken(client: httpx.Client, url: str, key: str) -> bool:
     """Whether an order is answered 201: durable and matched."""
     order = {
         "symbol": FIRST_LISTINGS[0].symbol,
@@ -160,8 +162,7 @@ def _order_taken(url: str, key: str) -> bool:
     }
     headers = {"Authorization": f"Bearer {key}"}
     try:
-        with httpx.Client(timeout=5.0, trust_env=False) as client:
-            return client.post(f"{url}/v1/orders", json=order, headers=headers).status_code == 201
+        return client.post(f"{url}/v1/orders", json=order, headers=headers).status_code == 201
     except httpx.TransportError:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from typing import Final
 
@@ -39,10 +40,22 @@ def url_of(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
+@functools.cache
+def _client() -> httpx.Client:
+    """One for all looks, because making one takes tens of milliseconds of a processor. It keeps no
+    connection: an API that was started again would answer on none of them.
+    """
+    return httpx.Client(
+        timeout=ANSWER_WAIT_S,
+        trust_env=False,
+        limits=httpx.Limits(max_keepalive_connections=0),
+    )
+
+
 def is_ready(url: str) -> tuple[bool, str]:
     """Whether /readyz says so, and what it said otherwise."""
     try:
-        answer = httpx.get(f"{url}/readyz", timeout=ANSWER_WAIT_S, trust_env=False)
+        answer = _client().get(f"{url}/readyz")
     except httpx.TransportError as error:
         return False, str(error) or type(error).__name__
     if answer.status_code == 200:
