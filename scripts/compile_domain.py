@@ -81,6 +81,8 @@ def train() -> None:
     for name in TRAINED_WITH:
         ignored = shutil.ignore_patterns("*.so", "__pycache__", "results")
         shutil.copytree(ROOT / name, Path(PROFILED) / name, ignore=ignored, dirs_exist_ok=True)
+    for package in Path(PROFILED, "projections").rglob("__init__.py"):
+        package.write_text("")  # what they import besides is not installed yet, nor needed here
     env = {name: value for name, value in os.environ.items() if name != "CROSSBOOK_INTERPRETED"}
     command = [sys.executable, "-m", "scripts.train_engine"]
     subprocess.run(command, cwd=PROFILED, env=env, check=True)
