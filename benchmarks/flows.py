@@ -26,6 +26,7 @@ from domain.wire import encode_batch, encode_command, seal_events
 
 SESSION: Final = b"benchmark-flows-"
 BATCH_COMMANDS: Final = 4096
+RECORD_BYTES_MAX: Final = 900_000
 ACCOUNTS: Final = 100
 MIDDLE_TICKS: Final = 1_000_000
 TICK_SIZE: Final = 100
@@ -42,7 +43,6 @@ REPLACE: Final = struct.Struct("<8sIIQII")
 SUBMIT_HEAD: Final = bytes([1, 3, 0, 0])
 SUBMIT_NAMED_HEAD: Final = bytes([1, 5, 16, 0])
 CANCEL_HEAD: Final = bytes([2, 3, 0, 0, 0, 0, 0, 0])
-RECORD_BYTES_MAX: Final = 900_000
 REPLACE_HEAD: Final = bytes([3, 4, 0, REPLACE_REQUEUE, 0, 0, 0, 0])
 
 

@@ -42,12 +42,15 @@ class Matching:
         self._stop = threading.Event()
         self._may_match = threading.Event()
         self._may_match.set()
+        self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="matching")
         self._thread.start()
 
     def pause(self) -> None:
-        """Match nothing until `go_on`."""
+        """Match nothing until `go_on`; a turn that is under way is waited for."""
         self._may_match.clear()
+        with self._turn:
+            pass
 
     def go_on(self) -> None:
         self._may_match.set()
@@ -79,7 +82,9 @@ class Matching:
             driver = MatcherDriver(matchers, self._waker)
             while not self._stop.is_set():
                 self._may_match.wait()
-                if driver.turn() is not GO_ON:
+                with self._turn:
+                    idle = self._may_match.is_set() and driver.turn() is not GO_ON
+                if idle:
                     self._stop.wait(LOOK_S)
         finally:
             for commands, events in logs:
