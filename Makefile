@@ -25,7 +25,8 @@ compile: $(VENV)/.installed
 	@$(BIN)/python scripts/compile_domain.py
 
 test: setup
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2 -m "not alone"
+	@$(BIN)/python -m pytest -q -m alone
 	@CROSSBOOK_INTERPRETED=1 $(BIN)/python -m pytest -q -n 2 tests/unit tests/property tests/tapes -k "not cli and not api"
 
 # make soak SEEDS=100000 FIRST=500: the simulation of docs/simulation.md, for as long as you like.
