@@ -60,7 +60,7 @@ class ClusterSupervisor:
             update={"data_dir": self.folder.data_dir, "shards": topology.shards}
         )
         self._say = say
-        self._servers: list[OwnServer] = []
+        self._keeper = ServerKeeper([], self._say)
         self._children: dict[str, Child] = {}
         self._state: ClusterState | None = None
         self._started_at = time.time()
@@ -125,27 +125,29 @@ class ClusterSupervisor:
         given = self.settings
         kafka, redis = given.kafka_bootstrap_servers, given.redis_url
         postgres = given.postgres_dsn
+        broker = KafkaServer(data / "kafka")
+        servers: list[OwnServer] = []
         if kafka is None:
-            broker = KafkaServer(data / "kafka")
-            self._begin_server(broker)
-            kafka = broker.bootstrap_servers
-            alone = {"kafka_replication_factor": 1, "kafka_min_insync_replicas": 1}
-            self.settings = given.model_copy(update={"kafka_bootstrap_servers": kafka, **alone})
+            servers.append(broker)
         if redis is None:
             cache = EmbeddedRedis(data / "redis", run_dir)
-            self._begin_server(cache)
+            servers.append(cache)
             redis = cache.url
         if postgres is None:
             # Accounts, keys and listings are here and nowhere else.
             store = EmbeddedPostgres(data / "postgres", run_dir, rebuildable=False)
-            self._begin_server(store)
+            servers.append(store)
             postgres = store.dsn
+        if servers:
+            self._say(f"starting {', '.join(server.name for server in servers)}")
+        self._keeper = ServerKeeper(servers, self._say)
+        self._keeper.begin()
+        self._keeper.wait()
+        if kafka is None:
+            kafka = broker.bootstrap_servers
+            alone = {"kafka_replication_factor": 1, "kafka_min_insync_replicas": 1}
+            self.settings = given.model_copy(update={"kafka_bootstrap_servers": kafka, **alone})
         return ClusterState(False, self.topology, kafka, redis, postgres)
-
-    def _begin_server(self, server: OwnServer) -> None:
-        self._say(f"starting {server.name}")
-        self._servers.append(server)
-        server.start()
 
     def _start_parts(self, state: ClusterState) -> ClusterState:
         """Start every process; the state with where each of them listens."""
@@ -214,10 +216,9 @@ class ClusterSupervisor:
     # --- running --------------------------------------------------------------------------------
 
     def _watch(self, signals: StopSignals) -> None:
-        keeper = ServerKeeper(self._servers, self._say)
         while not signals.count:
             self._tend()
-            keeper.tend()
+            self._keeper.tend()
             time.sleep(TEND_INTERVAL_S)
 
     def _tend(self) -> None:
@@ -259,7 +260,7 @@ class ClusterSupervisor:
             signal.signal(number, signal.SIG_IGN)  # what is left takes a moment and must be done
         for child in self._children.values():
             child.kill()
-        ServerKeeper(self._servers, self._say).stop()
+        self._keeper.stop()
         self.folder.forget_ready()
         self.folder.clear_state()
         self._say("stopped")

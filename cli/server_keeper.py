@@ -1,4 +1,5 @@
-"""Keeps servers of our own running beside a loop that must not wait for them.
+"""Starts servers of our own beside each other, and keeps them running beside a loop that must not
+wait for them.
 
 Guarantees: a server that ended is started again in a thread of its own, one at a time and after a
 pause that doubles while it fails; `tend` never waits; `stop` ends every server, also one that is
@@ -34,6 +35,29 @@ class KeptServer:
         self._pause_s = PAUSE_FIRST_S
         self._look_at = 0.0
         self._given_up = False
+        self._failed: BaseException | None = None
+
+    def begin(self) -> None:
+        """Start the server aside, for the first time."""
+        self._run_aside(self._begin)
+
+    def _begin(self) -> None:
+        try:
+            self.server.start()
+        except BaseException as error:  # noqa: BLE001 - raised again by `wait`, where it is waited for
+            self._failed = error
+
+    def wait(self) -> None:
+        """Wait until the server has begun. Raises what its start raised."""
+        assert self._thread is not None, self.server.name
+        self._thread.join()
+        if self._failed is not None:
+            raise self._failed
+
+    def _run_aside(self, work: Callable[[], None]) -> None:
+        # A daemon: a forced stop does not wait for it.
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
 
     def look(self) -> None:
         """Start the server aside where it has ended and its pause is over."""
@@ -46,11 +70,9 @@ class KeptServer:
             self._pause_s = PAUSE_FIRST_S
             return
         self.said.put(f"{self.server.name} ended; starting it again")
-        # A daemon: a forced stop does not wait for it.
-        self._thread = threading.Thread(target=self._start, daemon=True)
-        self._thread.start()
+        self._run_aside(self._start_again)
 
-    def _start(self) -> None:
+    def _start_again(self) -> None:
         try:
             self.server.start()
         except (ServerError, OSError) as error:
@@ -80,6 +102,17 @@ class ServerKeeper:
     def __init__(self, servers: Sequence[OwnServer], say: Say) -> None:
         self._kept = [KeptServer(server) for server in servers]
         self._say = say
+
+    def begin(self) -> None:
+        """Start all of them at the same time; returns at once."""
+        for kept in self._kept:
+            kept.begin()
+
+    def wait(self) -> None:
+        """Wait until all have begun. Raises what the first start that failed raised: ServerError,
+        or OSError."""
+        for kept in self._kept:
+            kept.wait()
 
     def tend(self) -> None:
         """Look after every server; returns at once."""

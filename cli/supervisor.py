@@ -87,7 +87,7 @@ class Supervisor:
         self._print = say
         self._output_closed = False
         self._children: dict[str, Child] = {}
-        self._servers: list[OwnServer] = []
+        self._keeper = ServerKeeper([], self._say)
         self._state: ExchangeState | None = None
 
     def run(self) -> int:
@@ -139,8 +139,9 @@ class Supervisor:
         """Start everything and wait until it is ready; False where a signal came first."""
         began = time.monotonic()
         end_leftover_roles(self.folder, self._say)
-        redis_url, postgres_dsn = self._start_servers()
+        redis_url, postgres_dsn = self._begin_servers()
         credentials = self._begin_directory()
+        self._keeper.wait()
         port = free_port(self.settings.host, self.settings.port)
         url = url_of(self.settings.host, port)
         self._start_roles(port, redis_url, postgres_dsn)
@@ -156,19 +157,21 @@ class Supervisor:
             self._say(line)
         return True
 
-    def _start_servers(self) -> tuple[str, str]:
+    def _begin_servers(self) -> tuple[str, str]:
+        """Begin to start our own servers where the settings name none; where both are to be."""
         data, run_dir = self.folder.data_dir, self.settings.run_dir
         redis_url, postgres_dsn = self.settings.redis_url, self.settings.postgres_dsn
+        servers: list[OwnServer] = []
         if redis_url is None:
             redis = EmbeddedRedis(data / "redis", run_dir)
-            self._servers.append(redis)
-            redis.start()
+            servers.append(redis)
             redis_url = redis.url
         if postgres_dsn is None:
             postgres = EmbeddedPostgres(data / "postgres", run_dir)
-            self._servers.append(postgres)
-            postgres.start()
+            servers.append(postgres)
             postgres_dsn = postgres.dsn
+        self._keeper = ServerKeeper(servers, self._say)
+        self._keeper.begin()
         return redis_url, postgres_dsn
 
     def _begin_directory(self) -> dict[str, str]:
@@ -226,12 +229,11 @@ class Supervisor:
     def _watch(self, signals: StopSignals) -> None:
         assert self._state is not None
         ticker = TradeTicker(self._state.postgres_dsn)
-        keeper = ServerKeeper(self._servers, self._say)
         next_line = time.monotonic()
         try:
             while not signals.count and not self._output_closed:
                 self._tend()
-                keeper.tend()
+                self._keeper.tend()
                 now = time.monotonic()
                 if now >= next_line:
                     next_line = now + TICKER_INTERVAL_S
@@ -282,7 +284,7 @@ class Supervisor:
             signal.signal(number, signal.SIG_IGN)  # what is left takes a moment and must be done
         for child in self._children.values():
             child.kill()
-        ServerKeeper(self._servers, self._say).stop()
+        self._keeper.stop()
         self.folder.clear_state()
         with contextlib.suppress(OSError):  # sockets of servers that would not stop stay
             self.settings.run_dir.rmdir()
@@ -334,6 +336,7 @@ def banner(
         f"  dashboard    {url}/ui/",
         f"  API          {url}",
         f"  API docs     {url}/docs",
+        f"  GraphQL      {url}/graphql",
         f"  demo key     {demo}",
         f"  try          curl {url}/v1/books/AAPL",
         f"  logs         {settings.data_dir / 'logs'}",

@@ -95,3 +95,49 @@ def test_a_server_that_cannot_start_is_tried_again_later(
     assert said[0] == said[2] == "slow ended; starting it again"
     assert said[1].startswith("slow: never answered; again in")
     keeper.stop()
+
+
+def test_servers_begin_at_the_same_time(real: EmbeddedRedis, tmp_path: Path) -> None:
+    real.stop()
+    slow = SlowServer(tmp_path / "slow")
+    keeper = ServerKeeper([slow, real], [].append)
+    keeper.begin()
+    assert slow.starting.wait(WAIT_S)
+    deadline = time.monotonic() + WAIT_S
+    while real.pid is None:
+        assert time.monotonic() < deadline, "it waits for the slow one"
+        time.sleep(0.01)
+    waiting = threading.Thread(target=keeper.wait, daemon=True)
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive(), "it did not wait for the slow one"
+    slow.answering.set()
+    waiting.join(WAIT_S)
+    assert not waiting.is_alive()
+    keeper.stop()
+    assert real.pid is None
+
+
+def test_a_server_that_does_not_begin_is_told_of_and_the_others_end(
+    real: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real.stop()
+    monkeypatch.setattr(SlowServer, "_may_wait", lambda _self, _deadline: False)
+    keeper = ServerKeeper([SlowServer(tmp_path / "slow"), real], [].append)
+    keeper.begin()
+    with pytest.raises(ServerError, match="never answered"):
+        keeper.wait()
+    keeper.stop()
+    assert real.pid is None
+
+
+def test_a_server_that_is_beginning_can_be_stopped(tmp_path: Path) -> None:
+    slow = SlowServer(tmp_path / "slow")
+    keeper = ServerKeeper([slow], [].append)
+    keeper.begin()
+    assert slow.starting.wait(WAIT_S)
+    began = time.monotonic()
+    keeper.stop()
+    assert time.monotonic() - began < WAIT_S / 2
+    with pytest.raises(ServerError, match="never answered"):
+        keeper.wait()
