@@ -17,6 +17,7 @@ from api.graphql.schema import build_schema
 from api.heads import HeadLimitMiddleware, SecurityHeadersMiddleware
 from api.metrics import metrics_route, own_page
 from api.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from api.pages import page_routes
 from api.rates.enforce import RateMiddleware
 from api.readiness import Readiness
 from api.rest import admin, analytics, audit, batch, feed, health, market, orders
@@ -71,6 +72,7 @@ def create_app(
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # `api.pages` has it
         redoc_url=None,
     )
     app.state.services = services
@@ -95,6 +97,7 @@ def create_app(
     app.state.graphql = live
     app.router.routes.append(Route(GRAPHQL_PATH, graphql, include_in_schema=False))
     app.router.routes.append(WebSocketRoute(GRAPHQL_PATH, graphql))
+    app.router.routes.extend(page_routes(app.title))
     app.router.routes.append(metrics_route(metrics_page))
     install_error_handlers(app)
     add_middleware(app, services)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from api.keys import IMPLIED_BY
 from api.rest.openapi import scope_of
@@ -37,11 +37,14 @@ OPEN = {
 NO_ENDPOINT = {
     "/openapi.json",
     "/docs",
-    "/docs/oauth2-redirect",
+    "/docs/assets",
     "/metrics",
     "/v1/stream",
     "/v1/asyncapi.json",
     "/graphql",
+    "/graphql/assets",
+    "/graphql/console",
+    "/graphql/schema.graphql",
     "/v1/orders/batch",  # 405
 }
 PLACES = {
@@ -84,7 +87,7 @@ async def test_every_route_is_in_the_table(exchange: Exchange) -> None:
             needs_none = scope_of(route) is None
             assert needs_none == (route.path_format in OPEN), route.path_format
         else:
-            assert isinstance(route, Route | WebSocketRoute)
+            assert isinstance(route, Mount | Route | WebSocketRoute)
             assert route.path in NO_ENDPOINT, f"{route.path}: who may do this?"
     admins = {path for method, path, scope in walked(exchange) if scope == "admin"}
     assert admins and all(path.startswith("/v1/admin/") for path in admins)
