@@ -91,6 +91,8 @@ def test_the_console_subscribes_and_stops(open_alone: OpenAlone) -> None:
     page.locator("#stop").click()
     expect(page.locator("#said")).to_have_text("stopped")
     expect(page.locator("#stop")).to_be_hidden()
+    page.wait_for_timeout(1_500)  # quotes come several times a second
+    assert page.locator("#said").inner_text() == "stopped"
     query = '# a comment\nsubscription { trades(symbols: ["NONE"]) { price } }'
     page.locator("#query").fill(query)
     page.locator("#run").click()
