@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from api.errors import GRAPHQL_PATH
-from api.graphql.schema import SDL_PATH
+from api.graphql import SDL_PATH
 from api.heads import OURSELVES
 
 DOCS_PATH: Final = "/docs"

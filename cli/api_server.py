@@ -98,6 +98,9 @@ async def _serve(settings: Settings, services_of: ServicesOf, stop: threading.Ev
 
 async def _make_soon(dashboard: Dashboard, app: FastAPI) -> None:
     async def ready() -> bool:
-        return not (await app.state.readiness.look()).behind
+        if (await app.state.readiness.look()).behind:
+            return False
+        await app.state.graphql.made()  # which the dashboard's pages ask
+        return True
 
     await make_when_ready(dashboard, ready)

@@ -8,15 +8,15 @@ is not the dashboard's goes to the API untouched.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import httpx
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.later import Once, in_daemon_thread
 
 PREFIX: Final = "/ui/"
 LOOK_S: Final = 0.5
@@ -31,36 +31,19 @@ def _make(api_url: str) -> ASGIApp:
     return create_dashboard(DashboardOptions(api_url))
 
 
-async def _in_daemon_thread(work: Callable[[], ASGIApp]) -> ASGIApp:
-    """What `work` returns or raises. `asyncio.to_thread` would make the loop's end wait for it."""
-    done: concurrent.futures.Future[ASGIApp] = concurrent.futures.Future()
-
-    def run() -> None:
-        done.set_running_or_notify_cancel()
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="dashboard", daemon=True).start()
-    return await asyncio.wrap_future(done)
-
-
 class Dashboard:
     """The dashboard, made once, when it is wanted."""
 
     def __init__(self, api_url: str) -> None:
         self._api_url = api_url
-        self._made: asyncio.Task[ASGIApp] | None = None
+        self._app = Once(self._begin, "dashboard")
 
     async def made(self) -> ASGIApp:
         """The application. Raises what importing it raised."""
-        if self._made is None:
-            self._made = asyncio.create_task(self._begin(), name="dashboard")
-        return await asyncio.shield(self._made)
+        return await self._app.made()
 
     async def _begin(self) -> ASGIApp:
-        app = await _in_daemon_thread(lambda: _make(self._api_url))
+        app = await in_daemon_thread(lambda: _make(self._api_url), "dashboard")
         await start(app)
         return app
 

@@ -64,7 +64,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             max_subscriptions_per_connection=None,  # `live` counts them
         )
         self._services = services
-        self._live = live
+        self.live = live
         self._graphiql = self.graphql_ide_html.replace("<head>", f"<head>{GUARD}", 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +103,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
     def _context(self, scope: Scope) -> Context:
         return Context(
             services=self._services,
-            live=self._live,
+            live=self.live,
             loaders=Loaders(self._services),
             key_text=key_text_in(Headers(scope=scope)),
             request_id=request_id_of(scope),
@@ -139,7 +139,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             await receive()  # websocket.connect
             await refuse_handshake(problem, send)
             return
-        with self._live.connected(connection):
+        with self.live.connected(connection):
             await self.run(WebSocket(scope, receive, send), context=context)
 
     def _enter(self, scope: Scope) -> tuple[LiveConnection, Context]:
@@ -158,7 +158,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             detail = f"the only subprotocol is {GRAPHQL_TRANSPORT_WS_PROTOCOL}"
             raise Problem(400, "unknown_subprotocol", detail)
         address = scope["client"][0] if scope.get("client") else "unknown"
-        connections = self._live.connections
+        connections = self.live.connections
         try:
             connections.enter(address)
         except StreamError as error:
@@ -170,7 +170,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         context.request_id = secrets.token_hex(16)
         if context.key_text:
             try:
-                self._live.authenticate(connection, context.key_text)
+                self.live.authenticate(connection, context.key_text)
             except (Problem, StreamError) as error:
                 connection.leave()
                 if isinstance(error, Problem):

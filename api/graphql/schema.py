@@ -4,21 +4,17 @@ holds the two together. `python -m api.graphql.schema` writes it anew.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
-
 import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from api.graphql import SDL_PATH
 from api.graphql.guard import Documents, Guard
 from api.graphql.query import Query
 from api.graphql.scalars import SCALARS
 from api.graphql.settings import GraphQLLimits
 from api.graphql.subscription import Subscription
-
-SDL_PATH: Final = Path(__file__).with_name("schema.graphql")
 
 
 class Schema(strawberry.Schema):

@@ -11,9 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
 from api.errors import GRAPHQL_PATH, install_error_handlers
-from api.graphql.endpoint import GraphQLEndpoint
-from api.graphql.live import Live
-from api.graphql.schema import build_schema
+from api.graphql.later import GraphQLLater
 from api.heads import HeadLimitMiddleware, SecurityHeadersMiddleware
 from api.metrics import metrics_route, own_page
 from api.middleware import BodyLimitMiddleware, RequestIdMiddleware
@@ -92,9 +90,8 @@ def create_app(
     app.router.routes.append(WebSocketRoute(STREAM_PATH, stream))
     app.router.routes.append(Route(STREAM_PATH, upgrade_required, include_in_schema=False))
     app.router.routes.append(Route(ASYNCAPI_PATH, asyncapi, include_in_schema=False))
-    live = Live(services, app.state.readiness, stream, services.graphql_settings)
-    graphql = GraphQLEndpoint(build_schema(live.settings.limits), services, live)
-    app.state.graphql = live
+    graphql = GraphQLLater(services, app.state.readiness, stream)
+    app.state.graphql = graphql
     app.router.routes.append(Route(GRAPHQL_PATH, graphql, include_in_schema=False))
     app.router.routes.append(WebSocketRoute(GRAPHQL_PATH, graphql))
     app.router.routes.extend(page_routes(app.title))

@@ -76,7 +76,7 @@ async def subscribe(socket: ClientConnection, name: str) -> dict[str, Any]:
 async def test_an_account_has_so_many_subscriptions_over_all_its_connections(
     exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = exchange.server.config.app.state.graphql
+    live = (await exchange.server.config.app.state.graphql.made()).live
     most = replace(GraphQLSettings(), subscriptions_max=4, subscriptions_per_account_max=5)
     monkeypatch.setattr(live, "settings", most)
     async with AsyncExitStack() as stack:

@@ -94,7 +94,7 @@ async def test_one_who_hardly_reads_holds_little_and_delays_nobody(
         for number in range(SUBSCRIPTIONS)
     ]
     async with strict(exchange, monkeypatch, 6_000) as found, unread(found.url, *wanted) as own:
-        live = found.server.config.app.state.graphql
+        live = (await found.server.config.app.state.graphql.made()).live
         await until(lambda: live.subscription_count == SUBSCRIPTIONS)
         [stalled] = live._open
         source = messages(found, DELTAS, symbol=symbol)

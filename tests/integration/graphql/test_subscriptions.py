@@ -112,7 +112,7 @@ async def test_trades_quotes_executions_and_candles_tell_of_one_match(exchange: 
     candle = asyncio.ensure_future(anext(sources["candles"]))
     await exchange.exchange.submit(symbol, "buy", 10, price="50.00")
     assert (await anext(sources["quotes"]))["quotes"]["bid"] == {"price": "50.0000", "quantity": 10}
-    live = exchange.server.config.app.state.graphql
+    live = (await exchange.server.config.app.state.graphql.made()).live
     await until(lambda: live.subscription_count == 4)
     await exchange.exchange.submit(symbol, "sell", 4, price="50.00", key="bob")
     told = (await anext(sources["trades"]))["trades"]

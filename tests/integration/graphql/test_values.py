@@ -24,7 +24,7 @@ from graphql import (
 from graphql.type import get_nullable_type
 from websockets.asyncio.client import ClientConnection, connect
 
-from api.graphql.schema import SDL_PATH
+from api.graphql import SDL_PATH
 from tests.integration.graphql.asking import WAIT_S, ask
 from tests.integration.graphql.conftest import SYMBOL
 from tests.integration.stream.serving import Served

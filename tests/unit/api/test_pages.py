@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from graphql import build_schema, parse, validate
 
-from api.graphql.schema import SDL_PATH
+from api.graphql import SDL_PATH
 from api.pages import ASSETS, CONSOLE_PATH, DOCS_PATH
 from tests.unit.api.small_app import small_app
 from tests.unit.api.test_heads import client_of

@@ -10,7 +10,8 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type
 from graphql import build_schema as build_core
 
-from api.graphql.schema import SDL_PATH, Schema, build_schema
+from api.graphql import SDL_PATH
+from api.graphql.schema import Schema, build_schema
 
 # What belongs to an account: reached only through a field that needs a key.
 PRIVATE = {"Account", "Order", "Execution", "Position", "ProfitAndLoss", "AccountLimits"} | {
