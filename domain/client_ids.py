@@ -39,6 +39,7 @@ PLACE_BITS: Final = 26
 PLACE_MASK: Final = 0x3FFFFFF
 ALL_BITS: Final = 0x3FFFFFFFFFFFFFFF  # 62: a larger literal is an object in compiled code
 DAY_BITS: Final = 0xFFFF
+NO_INSTRUMENT: Final = -1
 FACTOR_1: Final = 0x1E3779B97F4A7C15
 FACTOR_2: Final = 0x3F58476D1CE4E5B9
 FACTOR_3: Final = 0x14D049BB133111EB
@@ -98,6 +99,7 @@ class ClientIds:
         self.old_count: i64 = 0
         self.moved: i64 = 0
         self.dropping: bool = False  # whether the move leaves entries of past days behind
+        self.dropped: i64 = NO_INSTRUMENT  # of which that move leaves every entry behind
         self.block: vec[i32] = empty_slots(BLOCK)
         self.seed_1: i64 = read_i64_le(salt, 0) & ALL_BITS
         self.seed_2: i64 = read_i64_le(salt, 8) & ALL_BITS
@@ -256,18 +258,20 @@ class ClientIds:
         instruments[row + CLIENT_IDS_SUM] = 0
         instruments[row + TRADING_DAY] += 1
         if instruments[row + TRADING_DAY] & DAY_BITS == 0:
-            self._drop_past_days(instruments)
+            self._drop_all_of(instrument, instruments)
 
-    def _drop_past_days(self, instruments: vec[i64]) -> None:
-        """Days begin again with 0, so no entry of a past day may stay: all at once, every 65,536
-        closes of an instrument.
+    def _drop_all_of(self, instrument: i64, instruments: vec[i64]) -> None:
+        """The instrument's days begin again with 0, so none of its entries may stay: all at once,
+        every 65,536 closes.
         """
         while self.moved < self.old_count:
             self._move(instruments)
         self._make_ready()
         self._begin_to_move(dropping=True)
+        self.dropped = instrument
         while self.moved < self.old_count:
             self._move(instruments)
+        self.dropped = NO_INSTRUMENT
 
     def is_of_today(self, rest: i64, instruments: vec[i64]) -> bool:
         """Whether an entry with this last word is of its instrument's present trading day."""
@@ -323,7 +327,9 @@ class ClientIds:
             first = words[word]
             if not self.dropping:
                 self._index(first, i32(((first >> 40) & 31) << PLACE_BITS | (place + 1)))
-            elif self.is_of_today(words[word + 3], instruments):
+            elif words[word + 3] & 0xFFFF != self.dropped and self.is_of_today(
+                words[word + 3], instruments
+            ):
                 entered = self._enter(first, words[word + 1], words[word + 2], words[word + 3])
                 self._index(first, entered)
             self.moved = place + 1
