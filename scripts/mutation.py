@@ -41,7 +41,7 @@ THOROUGH = (
     "tests/property/test_growth.py",
     "tests/property/test_look_ahead.py",
     "tests/property/test_memory_reuse.py",
-    "tests/unit/test_client_ids.py",
+    "tests/unit/test_many_ids.py",
     "tests/unit/test_matching_submit.py",
     "tests/unit/test_matching_cancel.py",
     "tests/unit/test_matching_replace.py",
