@@ -155,8 +155,7 @@
 
   function stop() {
     if (socket === null) return;
-    const ended = socket;
-    finished(ended);
+    finished(socket);
     say("stopped");
   }
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-import uuid
 
 import pytest
 
 from cli.servers import KafkaServer
 from streams.kafka.connection import KafkaConnection
-from streams.kafka.topics import create_topics
 from streams.workers.running import FAUST_STOP_S, SHARDS_STOP_S
-from tests.conftest import RECORD_BYTES_MAX
 from tests.integration.workers.commands import fill
 from tests.integration.workers.conftest import StartWorker
 from tests.integration.workers.processes import wait_until_matched
@@ -30,18 +27,9 @@ def kafka_shards() -> int:
 
 
 @pytest.fixture
-def kafka_connection(own_broker: KafkaServer, kafka_shards: int) -> KafkaConnection:
-    """To the broker that a test may stop."""
-    prefix = f"farewell-{uuid.uuid4().hex[:10]}."
-    connection = KafkaConnection(own_broker.bootstrap_servers, topic_prefix=prefix)
-    create_topics(
-        connection,
-        kafka_shards,
-        replication_factor=1,
-        min_insync_replicas=1,
-        record_bytes_max=RECORD_BYTES_MAX,
-    )
-    return connection
+def kafka_bootstrap(own_broker: KafkaServer) -> str:
+    """Of the broker that a test may stop."""
+    return own_broker.bootstrap_servers
 
 
 @pytest.mark.parametrize("kind", LIMIT_S)
